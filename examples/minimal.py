@@ -1,0 +1,46 @@
+"""The smallest driver that is right: a table under one lock, retried by counter and sequence.
+
+mmunotify check examples/minimal.py
+"""
+
+from mmunotify.lang import RETRY, Counter, Driver, FaultResult, PageRange, SpinLock, Table
+from mmunotify.primary import Frame, Mm
+
+
+class Minimal(Driver):
+    """The device walks `spte`; whatever is in it, it may read and write."""
+
+    def __init__(self, mm: Mm) -> None:
+        super().__init__(mm)
+        self.lock = SpinLock()
+        self.spte: Table[Frame | None] = Table(mm.pages)
+        self.seq = Counter()
+        self.in_progress = Counter()
+
+    def invalidate_range_start(self, rng: PageRange) -> None:
+        with self.lock:
+            self.in_progress += 1
+            for page in rng:
+                self.spte[page] = None
+            self.tlb.flush()
+
+    def invalidate_range_end(self, rng: PageRange) -> None:
+        with self.lock:
+            self.seq += 1
+            self.in_progress -= 1
+
+    def release(self) -> None:
+        with self.lock:
+            self.spte.fill(None)
+            self.tlb.flush()
+
+    def fault(self, page: int, write: bool) -> FaultResult | None:
+        seq = self.seq.read()
+        frame = self.mm.get_user_page(page, write)
+        with self.lock:
+            if self.in_progress > 0 or self.seq.read() != seq:
+                frame.put()
+                return RETRY
+            self.spte[page] = frame
+        frame.put()
+        return None

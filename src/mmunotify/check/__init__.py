@@ -1,0 +1,1 @@
+"""Checking: worlds, scenarios, and the search through every interleaving."""

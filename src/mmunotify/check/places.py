@@ -1,0 +1,129 @@
+"""Places: which source line tells best what a step does, and what its cells are about.
+
+Invariant: everything is read off locations and names; no driver or operation is known here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+from pathlib import PurePath
+
+from mmunotify.ir.program import Cell, Location, Program
+
+__all__ = ["GROUPS", "Places", "function_name", "groups", "is_primitive"]
+
+# The group of a cell, by the words of its name without digits and indexes, last one first:
+# `mm.pte_write[0]` is "pte", `mmu_lock.owner` is "lock". "frame" counts only if no other word
+# says anything (`tlb.frame[0]` is "tlb"); cells of an object of the family `Frame` are "frame"
+# whatever it is called. What is left is "" if it is the mm's, else "driver".
+GROUPS = {
+    "pte": "pte",
+    "ptes": "pte",
+    "entry": "pte",  # the swap or migration entry in place of a pte
+    "spte": "spte",
+    "sptes": "spte",
+    "tlb": "tlb",
+    "stlb": "tlb",
+    "cache": "tlb",
+    "caches": "tlb",
+    "lock": "lock",
+    "mutex": "lock",
+    "sem": "lock",
+    "rwlock": "lock",
+    "rwsem": "lock",
+    "spinlock": "lock",
+}
+_PRIMARY_TLB = "cpu"  # `cpu_tlb` belongs to the primary MMU
+_FRAME = ("frame", "frames")
+_INDEX = re.compile(r"\[[^]]*\]|\d+")
+_WORD = re.compile(r"[A-Za-z]+")
+_CHECK = "require("  # what is checked is in the message; the line that led there says more
+_WITH = re.compile(r"(?:async )?with\s+(.*?)(?:\s+as\s+\w+)?\s*:")
+
+
+def is_primitive(file: str) -> bool:
+    """Tell whether `file` belongs to the language itself (locks, tables), not to its users."""
+    parts = PurePath(file).parts
+    return ("mmunotify", "lang") in pairwise(parts)
+
+
+def function_name(location: Location) -> str:
+    """Return the name of the function a location is in, without its class."""
+    return location.function.rpartition(".")[2]
+
+
+class Places:
+    """The source lines of a program; `driver` are the files of the driver, if known."""
+
+    def __init__(self, program: Program, driver: Collection[str] = ()) -> None:
+        self.program = program
+        self.driver = frozenset(driver)
+
+    def chain(self, location: int) -> tuple[Location, ...]:
+        """Return the calls that lead to `location`, outermost first, `location` itself last."""
+        found: list[Location] = []
+        while location >= 0:
+            found.append(self.program.locations[location])
+            location = found[-1].parent
+        return tuple(reversed(found))
+
+    def told(self, chain: Sequence[Location]) -> int:
+        """Return the position of the line to show: the innermost of the driver, if there is one.
+
+        Otherwise the call that led into the file of the innermost line outside of the language's
+        primitives: `frame.put()` says more than `self.refcount -= 1`.
+        """
+        inner = range(len(chain) - 1, -1, -1)
+        for at in inner:
+            if chain[at].file in self.driver:
+                return at
+        last = next((at for at in inner if not is_primitive(chain[at].file)), 0)
+        for at in range(last - 1, -1, -1):
+            if chain[at].file != chain[last].file:
+                return at
+        return last - 1 if last and chain[last].text.strip().startswith(_CHECK) else last
+
+    def function(self, chain: Sequence[Location]) -> str:
+        """Return the function to name: the one by which the driver was entered, if it was."""
+        for place in chain:
+            if place.file in self.driver:
+                return function_name(place)
+        return function_name(chain[self.told(chain)]) if chain else ""
+
+    def text(self, chain: Sequence[Location]) -> str:
+        """Return the statement to show; entering or leaving a lock is named as a call."""
+        if not chain:
+            return ""
+        at = self.told(chain)
+        statement = chain[at].text.strip()
+        manager = _WITH.match(statement)
+        inner = [function_name(one) for one in chain[at + 1 :]]
+        if manager is None or not inner:
+            return statement
+        named = [name for name in inner if not name.startswith("__") and name.isidentifier()]
+        called = named[0] if named else inner[0].strip("_")
+        return f"{manager[1].removeprefix('self.')}.{called}"
+
+
+def _group(cell: Cell) -> str:
+    parts = _INDEX.sub("", cell.name or cell.array).split(".")
+    words = [word.lower() for part in parts for word in _WORD.findall(part)]
+    for word in reversed(words):
+        found = GROUPS.get(word, "")
+        if found:
+            return "" if found == "tlb" and _PRIMARY_TLB in words else found
+    if any(word in _FRAME for word in words):
+        return "frame"
+    return "" if parts[0] == "mm" else "driver"
+
+
+def groups(program: Program) -> tuple[str, ...]:
+    """Return the group of every cell."""
+    found = [_group(cell) for cell in program.cells]
+    for kind in program.symmetry:
+        if kind.name.lower() in _FRAME:
+            for cell in (cell for column in kind.columns for cell in column):
+                found[cell] = "frame" if found[cell] in ("", "driver") else found[cell]
+    return tuple(found)

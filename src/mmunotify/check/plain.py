@@ -1,0 +1,324 @@
+"""`PlainRun`: the bodies of a world as plain Python, one thread at a time.
+
+Each thread of the world is a Python thread; exactly one runs, and it hands over before every access
+to a cell. Invariant: a run is determined by its schedule, and leaves no Python thread behind.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from mmunotify.check.cells import IsCell, Instrumented, assigned_cells
+from mmunotify.check.schedule import Move
+from mmunotify.check.world import World
+from mmunotify.lang.intrinsics import Failure, Violation
+from mmunotify.lang.runtime import installed
+from mmunotify.lang.thread import Thread
+
+__all__ = ["Ending", "Outcome", "PlainRun"]
+
+Pick = Callable[[Sequence[int]], int]
+
+
+class Ending(StrEnum):
+    """How a run ended."""
+
+    DONE = "done"  # all threads are done, and every final predicate holds
+    VIOLATION = "violation"
+    DEADLOCK = "deadlock"
+    LIMIT = "limit"  # the schedule, or the number of steps allowed, was used up
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to, and the schedule it took."""
+
+    ending: Ending
+    schedule: tuple[Move, ...]
+    violation: Violation | None = None
+
+
+class _Stop(BaseException):
+    """Ends a worker whose run is over."""
+
+
+class _Worker:
+    """One thread of the world: a Python thread and the runtime of its bodies."""
+
+    def __init__(self, run: PlainRun, number: int, thread: Thread) -> None:
+        self.run = run
+        self.number = number
+        self.thread = thread
+        self.go = threading.Semaphore(0)
+        self.done = False
+        self.waiting: Callable[[], bool] | None = None
+        self.depth = 0  # of atomic blocks
+        self.choices: list[int] = []  # of the current step
+        self.last: Sequence[Any] = ()  # the alternatives of its last choice
+        self.python = threading.Thread(target=self._main, daemon=True)
+
+    # -- the runtime of bodies ------------------------------------------------------------------
+
+    def access(self) -> None:
+        """Begin a step, unless inside one already."""
+        if self.depth == 0 and not self.run.quiet:
+            self.run.hand_over(self)
+
+    def enter_atomic(self) -> None:
+        """Begin a step that lasts until `exit_atomic`."""
+        self.access()
+        self.depth += 1
+
+    def exit_atomic(self) -> None:
+        """End such a step."""
+        self.depth -= 1
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Go on when `condition()` holds; inside `atomic` another choice may make it hold."""
+        if self.depth == 0:
+            self.waiting = condition
+            self.run.hand_over(self)
+        elif not self.run.holds(self, condition) and not self._choose_again(condition):
+            self.waiting = condition
+            self.run.hand_over(self)
+        self.waiting = None
+
+    def choose(self, alternatives: Sequence[Any]) -> Any:
+        """Take the alternative that the schedule says."""
+        self.last = alternatives
+        picked = self.run.choose(self, len(alternatives))
+        self.choices.append(picked)
+        return alternatives[picked]
+
+    def current(self) -> Thread:
+        """The thread of the world that runs, or whose condition is looked at."""
+        return (self.run.asking or self).thread
+
+    def _choose_again(self, condition: Callable[[], bool]) -> bool:
+        """Move the choice that `condition` is about to where the condition holds.
+
+        A checker drops the alternatives that have to wait; here the variable is changed through
+        the closure of the lambda.
+        """
+        if not self.choices or not self.run.free_choice:
+            return False
+        for cell in condition.__closure__ or ():
+            if cell.cell_contents is not self.last[self.choices[-1]]:
+                continue
+            for n in self.run.order(len(self.last)):
+                cell.cell_contents = self.last[n]
+                if self.run.holds(self, condition):
+                    self.choices[-1] = n
+                    return True
+        return False
+
+    # -- the Python thread ----------------------------------------------------------------------
+
+    def _main(self) -> None:
+        self.go.acquire()
+        with installed(self):
+            try:
+                self.run.check_stop()
+                self.thread.body(*self.thread.args)
+            except _Stop:
+                return
+            except Violation as violation:
+                self.run.finish(Ending.VIOLATION, violation)
+                return
+            except Failure as failure:
+                text = f"{type(failure).__name__} is raised and nobody catches it"
+                self.run.finish(Ending.VIOLATION, Violation("failure", text))
+                return
+            except BaseException as error:
+                self.run.finish_with(error)
+                return
+            self.done = True
+            self.run.leave(self)
+
+
+class PlainRun:
+    """One run of `world`, which it uses up: build another world for another run.
+
+    `is_cell(object, attribute)` tells which attributes are shared cells (for a `Table`: the
+    attribute ""); an access to one begins a step. By default: everything that bodies assign.
+    `on_step(thread)` is called in the Python thread that is about to make the step, so that a
+    debugger can stop there.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        is_cell: IsCell | None = None,
+        on_step: Callable[[int], None] | None = None,
+    ) -> None:
+        self.world = world
+        self.on_step = on_step
+        self.quiet = False
+        self.asking: _Worker | None = None
+        self.free_choice = False
+        self._cells = Instrumented(world, is_cell or assigned_cells(world))
+        self._workers = [_Worker(self, n, t) for n, t in enumerate(world.threads)]
+        self._main = threading.Semaphore(0)
+        self._moves: list[tuple[int, list[int]]] = []
+        self._outcome: tuple[Ending, Violation | None] | None = None
+        self._error: BaseException | None = None
+        self._stopping = False
+        self._next: Callable[[list[int]], int | None] = lambda enabled: None
+        self._tape: Callable[[_Worker, int], int] = lambda worker, count: 0
+        self._random = random.Random(0)
+
+    def run(self, schedule: Sequence[Move]) -> Outcome:
+        """Replay `schedule`: in each move a thread makes one step with the given choices."""
+        moves = list(schedule)
+
+        def following(enabled: list[int]) -> int | None:
+            at = len(self._moves)
+            if at >= len(moves):
+                return None
+            if moves[at].thread not in enabled:
+                raise ValueError(f"step {at + 1}: thread {moves[at].thread} cannot move")
+            return moves[at].thread
+
+        def taped(worker: _Worker, count: int) -> int:
+            given = moves[len(self._moves) - 1].choices if self._moves else ()
+            at = len(worker.choices)
+            return given[at] if at < len(given) else 0
+
+        self._next, self._tape = following, taped
+        return self._go()
+
+    def random_run(self, seed: int, limit: int = 10_000) -> Outcome:
+        """Make up to `limit` steps at random; the outcome says which."""
+        self._random = rng = random.Random(seed)
+        stay = rng.choice((0.0, 0.5, 0.9))
+        self.free_choice = True
+
+        def randomly(enabled: list[int]) -> int | None:
+            if len(self._moves) >= limit:
+                return None
+            last = self._moves[-1][0] if self._moves else -1
+            return last if last in enabled and rng.random() < stay else rng.choice(enabled)
+
+        self._next, self._tape = randomly, lambda worker, count: rng.randrange(count)
+        return self._go()
+
+    # -- called by the workers ------------------------------------------------------------------
+
+    def hand_over(self, worker: _Worker) -> None:
+        """End the step of `worker` and return when its next one is due."""
+        self.check_stop()
+        chosen = self._pick()
+        if chosen is not worker:
+            if chosen is not None:
+                chosen.go.release()
+            worker.go.acquire()
+        self.check_stop()
+        if self.on_step is not None:
+            self.on_step(worker.number)
+
+    def leave(self, worker: _Worker) -> None:
+        """`worker` is done: let another one go on."""
+        chosen = self._pick()
+        if chosen is not None:
+            chosen.go.release()
+
+    def choose(self, worker: _Worker, count: int) -> int:
+        """Return the alternative to take."""
+        return self._tape(worker, count)
+
+    def order(self, count: int) -> list[int]:
+        """Return the numbers of `count` alternatives in random order."""
+        return self._random.sample(range(count), count)
+
+    def holds(self, worker: _Worker, condition: Callable[[], bool]) -> bool:
+        """Evaluate a condition of `worker` without making steps."""
+        before, self.quiet, self.asking = (self.quiet, self.asking), True, worker
+        try:
+            return bool(condition())
+        finally:
+            self.quiet, self.asking = before
+
+    def check_stop(self) -> None:
+        """End the calling worker if the run is over."""
+        if self._stopping:
+            raise _Stop
+
+    def finish(self, ending: Ending, violation: Violation | None = None) -> None:
+        """The run is over."""
+        self._outcome = (ending, violation)
+        self._main.release()
+
+    def finish_with(self, error: BaseException) -> None:
+        """The run is over because of an error in the bodies or the schedule."""
+        self._error = error
+        self._main.release()
+
+    # -- the scheduler --------------------------------------------------------------------------
+
+    def _pick(self) -> _Worker | None:
+        """Choose who makes the next step; None ends the run."""
+        enabled = [
+            w.number
+            for w in self._workers
+            if not w.done and (w.waiting is None or self.holds(w, w.waiting))
+        ]
+        if all(w.done or w.thread.daemon for w in self._workers):
+            self.finish(Ending.DONE)
+            return None
+        if not enabled:
+            self.finish(Ending.DEADLOCK)
+            return None
+        try:
+            number = self._next(enabled)
+        except ValueError as error:
+            self.finish_with(error)
+            return None
+        if number is None:
+            self.finish(Ending.LIMIT)
+            return None
+        chosen = self._workers[number]
+        chosen.choices = []
+        self._moves.append((number, chosen.choices))
+        return chosen
+
+    def _go(self) -> Outcome:
+        self._cells.install()
+        try:
+            for worker in self._workers:
+                worker.python.start()
+            first = self._pick()
+            if first is not None:
+                first.go.release()
+            self._main.acquire()
+        finally:
+            self._stop()
+            self._cells.remove()
+        if self._error is not None:
+            raise self._error
+        assert self._outcome is not None
+        ending, violation = self._outcome
+        if ending is Ending.DONE:
+            violation = self._final_violation()
+            ending = Ending.VIOLATION if violation else Ending.DONE
+        schedule = tuple(Move(thread, tuple(choices)) for thread, choices in self._moves)
+        return Outcome(ending, schedule, violation)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        for worker in self._workers:
+            worker.go.release()
+        for worker in self._workers:
+            if worker.python.is_alive():
+                worker.python.join()
+
+    def _final_violation(self) -> Violation | None:
+        for name, predicate in self.world.finals:
+            if not predicate():
+                where = getattr(predicate, "__qualname__", "a final predicate")
+                return Violation(name, f"{where} is false when all threads are done")
+        return None

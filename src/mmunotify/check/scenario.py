@@ -1,0 +1,183 @@
+"""Standard scenarios: which operations meet which devices, as data.
+
+Invariant: a scenario and a driver class determine the world, down to the order of its threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
+from typing import Any
+
+from mmunotify.check.world import World
+from mmunotify.lang.driver import Driver
+from mmunotify.lang.thread import Thread
+from mmunotify.primary import OPERATIONS
+from mmunotify.primary.device import Device
+from mmunotify.primary.mm import Mm
+from mmunotify.primary.secondary_tlb import SecondaryTlb
+from mmunotify.protocols import PROTOCOLS
+
+__all__ = ["Membership", "Scenario", "standard"]
+
+_SINGLE = (
+    "munmap",
+    "mmap_fixed",
+    "madvise_dontneed",
+    "madvise_free",
+    "mprotect",
+    "clear_refs",
+    "punch_hole",
+    "truncate",
+    "mremap",
+    "reclaim",
+    "migrate",
+    "ksm",
+    "cow",
+    "fork",
+    "oom_reaper",
+    "exit",
+)
+# One of each kind, by the locks held and by the shape of the sequence, meets every other one.
+_PAIRED = (
+    "munmap",
+    "madvise_dontneed",
+    "punch_hole",
+    "mprotect",
+    "reclaim",
+    "migrate",
+    "ksm",
+    "cow",
+    "fork",
+    "exit",
+)
+_WITH_CPU = ("mmap_fixed", "migrate", "ksm", "cow", "fork")
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Which subscriptions change while the operations run."""
+
+    registers: bool = False  # the driver is not subscribed at first
+    unregisters: bool = False  # it leaves when its devices have stopped
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One closed system: a thread for each of `operations` and each of `devices`.
+
+    With two `drivers`, two subscribers of the same class, each has `devices` devices.
+    """
+
+    name: str
+    operations: tuple[str, ...]
+    devices: int = 1
+    drivers: int = 1
+    membership: Membership = Membership()
+    pages: int = 2
+    frames: int = 3
+    protocol: str = "srcu"
+
+    def build(
+        self, driver_class: type[Driver], overrides: Mapping[str, Any] | None = None
+    ) -> World:
+        """Run set-up; `overrides` replaces fields of the scenario."""
+        return _build(replace(self, **(overrides or {})), driver_class)
+
+
+def standard(driver_class: type[Driver], protocol: str = "srcu") -> list[Scenario]:
+    """All standard scenarios for a driver, the simplest first."""
+    found = [
+        *_singles(),
+        *_devices(),
+        *_changes(),
+        *_subscribers(driver_class),
+        *_pairs(),
+    ]
+    return [replace(scenario, protocol=protocol) for scenario in found]
+
+
+def _singles() -> Iterator[Scenario]:
+    for name in _SINGLE:
+        yield Scenario(name, (name,))
+
+
+def _devices() -> Iterator[Scenario]:
+    for name in _PAIRED:
+        yield _small(f"{name}/2 devices", (name,), devices=2)
+
+
+def _changes() -> Iterator[Scenario]:
+    for name in _PAIRED:
+        if name != "exit":  # register needs a user of the mm
+            yield _small(f"{name}/register", (name,), membership=Membership(registers=True))
+    for name in _PAIRED:
+        yield _small(f"{name}/unregister", (name,), membership=Membership(unregisters=True))
+
+
+def _subscribers(driver_class: type[Driver]) -> Iterator[Scenario]:
+    for name in ("munmap", "reclaim"):
+        yield _small(f"{name}/2 drivers", (name,), drivers=2)
+
+
+def _pairs() -> Iterator[Scenario]:
+    for pair in combinations_with_replacement(_PAIRED, 2):
+        if "exit" in pair and not all(OPERATIONS[name].foreign for name in pair):
+            continue
+        if pair != ("exit", "exit"):
+            yield _small("+".join(pair), pair)
+    for name in _WITH_CPU:
+        yield _small(f"{name}+cpu_write", (name, "cpu_write"))
+
+
+def _small(
+    name: str,
+    operations: tuple[str, ...],
+    devices: int = 1,
+    drivers: int = 1,
+    membership: Membership = Membership(),
+) -> Scenario:
+    """Return a scenario with as few pages and frames as its operations allow."""
+    pages = max(OPERATIONS[op].pages for op in operations)
+    frames = pages + max(1, sum(OPERATIONS[op].frames for op in operations))
+    return Scenario(name, operations, devices, drivers, membership, pages, frames)
+
+
+def _build(scenario: Scenario, driver_class: type[Driver]) -> World:
+    mm = Mm(scenario.pages, scenario.frames)
+    mm.populate(0)
+    drivers = tuple(driver_class(mm) for _ in range(scenario.drivers))
+    for driver in drivers:
+        driver.tlb = SecondaryTlb(driver, scenario.devices)
+    mm.drivers = drivers
+    mm.notifiers = PROTOCOLS[scenario.protocol](mm, drivers, not scenario.membership.registers)
+    mm.notifiers.changes = _list_changes(scenario)
+    threads = [*_operation_threads(scenario, mm), *_device_threads(scenario, drivers)]
+    return World(mm, drivers, threads)
+
+
+def _list_changes(scenario: Scenario) -> bool:
+    membership = scenario.membership
+    return membership.registers or membership.unregisters or "exit" in scenario.operations
+
+
+def _operation_threads(scenario: Scenario, mm: Mm) -> Iterator[Thread]:
+    for number, name in enumerate(scenario.operations):
+        again = scenario.operations[:number].count(name)
+        operation = OPERATIONS[name](mm)
+        yield Thread(f"{name}{again + 1}" if again else name, operation.run, role=name)
+
+
+def _device_threads(scenario: Scenario, drivers: tuple[Driver, ...]) -> Iterator[Thread]:
+    membership = scenario.membership
+    number = 0
+    for driver in drivers:
+        for cache in range(scenario.devices):
+            device = Device(driver, cache)
+            body = device.register_and_run if membership.registers else device.run
+            yield Thread(f"device{number}", body, role="device", mmu="secondary")
+            if membership.unregisters:
+                leave = device.unregister_when_stopped
+                yield Thread(f"unregister{number}", leave, role="unregister", mmu="secondary")
+            number += 1

@@ -1,0 +1,139 @@
+"""E3xx: what the user asked for: files, names, options, and the form of a driver.
+
+Invariant: examples that start with $ are command lines, all others are Python.
+"""
+
+from __future__ import annotations
+
+from mmunotify.codes.entry import Code, entry
+
+__all__ = ["REQUEST"]
+
+REQUEST: tuple[Code, ...] = (
+    entry(
+        "E301",
+        "there is no such Python file",
+        text="""
+            The argument of `mmunotify check` is the path of a file with Python source, or
+            FILE:Class for one class of it. The path does not exist, is a directory, cannot be
+            read, or the file is not text in Python's encoding.
+            """,
+        wrong="$ mmunotify check kvm",
+        right="$ mmunotify check src/mmunotify/drivers/kvm.py",
+    ),
+    entry(
+        "E302",
+        "the file defines no driver",
+        text="""
+            A driver is a class derived from Driver and defined in the file itself; one that is
+            only imported does not count. The file is empty, or none of its classes is derived
+            from Driver.
+            """,
+        wrong="""
+            class KvmLike:
+                def invalidate_range_start(self, rng): ...
+            """,
+        right="""
+            from mmunotify import Driver
+
+            class KvmLike(Driver):
+                def invalidate_range_start(self, rng): ...
+            """,
+    ),
+    entry(
+        "E303",
+        "the file has no class of this name",
+        text="""
+            FILE:Class selects one driver of a file. Case counts. The message lists the drivers
+            that the file defines; without :Class all of them are checked.
+            """,
+        wrong="$ mmunotify check kvm_like.py:kvmlike",
+        right="$ mmunotify check kvm_like.py:KvmLike",
+    ),
+    entry(
+        "E304",
+        "no scenario, property or protocol has this name",
+        text="""
+            Names are written in full, with underscores; the message gives the closest ones. A
+            property or scenario of your own is known only together with the file that defines it.
+            """,
+        wrong="$ mmunotify check kvm_like.py --property no_stale_translations",
+        right="$ mmunotify check kvm_like.py --property no_stale_translation",
+    ),
+    entry(
+        "E305",
+        "a number of pages, frames or devices that makes no sense",
+        text="""
+            The message gives the values that are possible. At least one page and one device are
+            needed, and usually one frame more than pages, so that a freed frame can get a new
+            owner while another is in use. Large numbers are refused because no search would end:
+            the number of states grows steeply with each page and each thread.
+
+            Start with two pages, three frames and one device.
+            """,
+        wrong="$ mmunotify check kvm_like.py --pages 4096",
+        right="$ mmunotify check kvm_like.py --pages 2",
+    ),
+    entry(
+        "E306",
+        "the driver cannot be built from an address space alone",
+        text="""
+            A scenario builds the driver as Class(mm), as a kernel driver is registered on one mm.
+            Its `__init__` must not require other arguments. Parameters with a default are fine;
+            for a variant with other values derive a class.
+            """,
+        wrong="""
+            def __init__(self, mm, name, slots):
+                super().__init__(mm)
+            """,
+        right="""
+            def __init__(self, mm, slots=2):
+                super().__init__(mm)
+            """,
+    ),
+    entry(
+        "E307",
+        "a hook with the wrong parameters",
+        text="""
+            Hooks have the kernel's names and fixed parameters: invalidate_range_start(self, rng),
+            invalidate_range_end(self, rng), clear_flush_young(self, rng), clear_young(self, rng),
+            test_young(self, rng), release(self), fault(self, page, write), walk(self, page). The
+            protocol calls them by position. `rng` carries start, end, event and blockable, where
+            older kernels passed mm, start and end one by one.
+            """,
+        wrong="""
+            def invalidate_range_start(self, start, end):
+                ...
+            """,
+        right="""
+            def invalidate_range_start(self, rng):
+                for page in rng: ...
+            """,
+    ),
+    entry(
+        "E308",
+        "the driver has no translation that a device could walk",
+        text="""
+            The checks ask what a device can reach: its translation cache first, then the driver's
+            table. By default that table is `self.spte`, a Table from page to frame or None. This
+            driver has no attribute of that name and no method walk() of its own, so every property
+            would hold for want of anything to look at.
+
+            Name the table spte, or define walk(self, page) to return the frame that the device
+            would find. walk() is part of one step and must not change anything.
+            """,
+        wrong="""
+            def __init__(self, mm):
+                super().__init__(mm)
+                self.shadow = Table(mm.pages)
+            """,
+        right="""
+            def __init__(self, mm):
+                super().__init__(mm)
+                self.shadow = Table(mm.pages)
+
+            def walk(self, page):
+                return self.shadow[page]
+            """,
+    ),
+)

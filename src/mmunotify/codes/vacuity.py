@@ -1,0 +1,57 @@
+"""W2xx: a check that passed, but proved less than it seems to.
+
+Invariant: a warning never changes a verdict from holds to violated; only W203 keeps it from
+being holds.
+"""
+
+from __future__ import annotations
+
+from mmunotify.codes.entry import Code, entry
+
+__all__ = ["VACUITY"]
+
+VACUITY: tuple[Code, ...] = (
+    entry(
+        "W201",
+        "driver lines that no state ever executed",
+        text="""
+            The search covered every interleaving of the scenarios within the bounds, and in none
+            of them were these lines reached. What they do was therefore not checked. Either they
+            cannot be reached at all, or the scenarios lack the operation that leads there, or the
+            bounds are too small.
+
+            Add the operation (`mmunotify check --scenario`), raise a bound, or remove the lines.
+            """,
+        wrong="""
+            def invalidate_range_start(self, rng):
+                if not rng.blockable:
+                    raise EAGAIN            # never executed: no scenario has the OOM reaper
+            """,
+        right="$ mmunotify check kvm_like.py --scenario oom_reaper",
+    ),
+    entry(
+        "W202",
+        "a goal that was never reached",
+        text="""
+            A `reachable` goal is a condition that some state must meet: that a fault was answered
+            with RETRY, say, or that two sections overlapped. It guards against a scenario in which
+            everything holds because nothing happens. No state of the search met it.
+            """,
+        wrong="$ mmunotify check kvm_like.py --scenario munmap   # one thread only: no retry",
+        right="$ mmunotify check kvm_like.py --scenario munmap_fault",
+    ),
+    entry(
+        "W203",
+        "the search is incomplete",
+        text="""
+            The search stopped at a limit of time, memory or states, or was interrupted. No
+            violation was found in what was covered, and nothing is known about the rest, so this
+            is no proof: the verdict is INCOMPLETE and the exit code 3.
+
+            Lower the bounds until the search ends, give it more memory, or resume it. A complete
+            search with two pages is worth more than an incomplete one with four.
+            """,
+        wrong="$ mmunotify check kvm_like.py --pages 4 --memory 1G",
+        right="$ mmunotify check kvm_like.py --pages 2 --memory 1G",
+    ),
+)

@@ -1,0 +1,1 @@
+"""Drivers: secondary MMUs as worked examples, one file each."""

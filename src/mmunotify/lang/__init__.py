@@ -1,0 +1,77 @@
+"""The language of drivers, protocols and the primary MMU: intrinsics, state and primitives.
+
+Only `intrinsics`, `Table`, `Counter`, `Epoch` and `Pages` are known to the compiler. Everything
+else here is written in the subset, one noun a file, and may serve as an example.
+"""
+
+from mmunotify.lang.atomic_t import AtomicT
+from mmunotify.lang.completion import Completion
+from mmunotify.lang.counter import Counter, Epoch, Int
+from mmunotify.lang.driver import EAGAIN, EFAULT, ENOMEM, RETRY, Driver, FaultResult
+from mmunotify.lang.intrinsics import (
+    Failure,
+    Violation,
+    atomic,
+    choose,
+    current,
+    might_sleep,
+    require,
+    wait_until,
+)
+from mmunotify.lang.mutex import Mutex
+from mmunotify.lang.page_range import Event, PageRange
+from mmunotify.lang.pages import Pages
+from mmunotify.lang.queue import Queue
+from mmunotify.lang.rcu import Rcu
+from mmunotify.lang.recursive_rwsem import RecursiveRwSem
+from mmunotify.lang.refcount import Refcount
+from mmunotify.lang.rwlock import RwLock
+from mmunotify.lang.rwsem import RwSem
+from mmunotify.lang.seqcount import SeqCount
+from mmunotify.lang.seqlock import SeqLock
+from mmunotify.lang.set import Set
+from mmunotify.lang.spinlock import SpinLock
+from mmunotify.lang.srcu import Srcu
+from mmunotify.lang.table import Table
+from mmunotify.lang.thread import Thread
+from mmunotify.lang.wait_queue import WaitQueue
+
+__all__ = [
+    "EAGAIN",
+    "EFAULT",
+    "ENOMEM",
+    "RETRY",
+    "AtomicT",
+    "Completion",
+    "Counter",
+    "Driver",
+    "Epoch",
+    "Event",
+    "Failure",
+    "FaultResult",
+    "Int",
+    "Mutex",
+    "PageRange",
+    "Pages",
+    "Queue",
+    "Rcu",
+    "RecursiveRwSem",
+    "Refcount",
+    "RwLock",
+    "RwSem",
+    "SeqCount",
+    "SeqLock",
+    "Set",
+    "SpinLock",
+    "Srcu",
+    "Table",
+    "Thread",
+    "Violation",
+    "WaitQueue",
+    "atomic",
+    "choose",
+    "current",
+    "might_sleep",
+    "require",
+    "wait_until",
+]

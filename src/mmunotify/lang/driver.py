@@ -1,0 +1,86 @@
+"""`Driver`: the base of every secondary MMU a user writes.
+
+Hook names are the kernel's (`struct mmu_notifier_ops`). A driver overrides what it needs; hooks
+it leaves alone are not called.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from mmunotify.lang.intrinsics import Failure
+from mmunotify.lang.page_range import PageRange
+
+__all__ = ["EAGAIN", "EFAULT", "ENOMEM", "RETRY", "Driver", "FaultResult"]
+
+
+class EFAULT(Failure):
+    """The page cannot be had: nothing is mapped there, or not for writing."""
+
+
+class EAGAIN(Failure):
+    """A non-blockable section met a hook that would have to sleep."""
+
+
+class ENOMEM(Failure):
+    """No frame is free."""
+
+
+class FaultResult(Enum):
+    """What `fault` may return beside None (done)."""
+
+    RETRY = "RETRY"
+
+
+RETRY = FaultResult.RETRY
+
+
+class Driver:
+    """A secondary MMU of the process `mm`.
+
+    `tlb` is its translation cache, one a device (`primary.secondary_tlb`). By default the device
+    walks `self.spte[page]`, a `Table` from page to frame or None; a driver with a `writable` table
+    beside it has read-only translations too, without one every fault asks for write.
+    """
+
+    tlb: Any
+
+    def __init__(self, mm: Any) -> None:
+        self.mm = mm
+
+    def invalidate_range_start(self, rng: PageRange) -> None:
+        """Drop every translation in `rng` and admit no new one until the end of the section."""
+
+    def invalidate_range_end(self, rng: PageRange) -> None:
+        """The primary MMU has changed; translations in `rng` may be made again."""
+
+    def arch_invalidate_secondary_tlbs(self, rng: PageRange) -> None:
+        """The CPUs flush `rng` from their TLBs; flush it from the secondary ones too.
+
+        Called with the page-table lock held: no sleeping. For hardware that walks the CPU's page
+        table; a driver has this hook or the range hooks, not both.
+        """
+
+    def clear_flush_young(self, rng: PageRange) -> bool:
+        """Tell whether a page in `rng` was used since the last call; clear and flush that."""
+        return False
+
+    def clear_young(self, rng: PageRange) -> bool:
+        """As `clear_flush_young`, without a flush."""
+        return False
+
+    def test_young(self, rng: PageRange) -> bool:
+        """Tell whether a page in `rng` was used since the last clear."""
+        return False
+
+    def release(self) -> None:
+        """The address space goes away: drop every translation, admit no new one."""
+
+    def fault(self, page: int, write: bool) -> FaultResult | None:
+        """Make a translation for `page`; return RETRY to have the device try again."""
+        raise EFAULT
+
+    def walk(self, page: int) -> Any:
+        """What the device's table walk finds for `page`: a frame or None. Part of one step."""
+        return self.spte[page]  # type: ignore[attr-defined]

@@ -1,0 +1,96 @@
+"""`Cpu`: a processor that runs a thread of the process, with a TLB of its own.
+
+Invariant: a CPU reaches memory through its TLB only; what the page table says now does not matter
+to it until it is flushed.
+"""
+
+from __future__ import annotations
+
+from mmunotify.lang.driver import EFAULT, ENOMEM
+from mmunotify.lang.intrinsics import atomic, choose
+from mmunotify.primary.fault import faultin_page
+from mmunotify.primary.mm import Mm
+from mmunotify.primary.operation import Operation
+from mmunotify.primary.tlb_cache import TlbCache
+
+__all__ = ["Cpu", "CpuAccess", "CpuWrite"]
+
+
+class Cpu:
+    """One CPU; from its construction on, flushes reach it."""
+
+    def __init__(self, mm: Mm) -> None:
+        self.mm = mm
+        self.tlb = TlbCache(mm.pages)
+        mm.cpus = (*mm.cpus, self)
+
+    def access(self, page: int, write: bool) -> None:
+        """Read or write `page`, faulting it in; nothing happens where that cannot be."""
+        while True:
+            with atomic():
+                if self.tlb.permits(page, write):
+                    frame = self.tlb.frame[page]
+                    if write and frame is not None:
+                        frame.written = True
+                    return
+                filled = self._walk(page, write)
+            if not filled and not self._fault(page, write):
+                return
+
+    def _walk(self, page: int, write: bool) -> bool:
+        """Load the TLB from the page table; part of one step."""
+        mm = self.mm
+        frame = mm.pte[page]
+        if frame is None or (write and not mm.pte_write[page]):
+            return False
+        self.tlb.insert(page, frame, mm.pte_write[page])
+        if write:
+            mm.ghost.write_granted(page)
+        if mm.ghost.watches_age:
+            mm.pte_young[page] = True
+        return True
+
+    def _fault(self, page: int, write: bool) -> bool:
+        """`exc_page_fault`; tell whether to try again."""
+        try:
+            with self.mm.mmap_lock.read:
+                faultin_page(self.mm, page, write, get=False)
+        except EFAULT:
+            return False  # SIGSEGV
+        except ENOMEM:
+            return False  # the OOM killer
+        return True
+
+
+class CpuWrite(Operation):
+    """A thread of the process writes to a page: a plain store.
+
+    Sequence: none of its own; a write to a shared page breaks COW (`wp_page_copy`).
+    """
+
+    name = "cpu_write"
+    function = "handle_mm_fault"
+
+    def __init__(self, mm: Mm, page: int | None = None) -> None:
+        super().__init__(mm, page)
+        self.cpu = Cpu(mm)
+
+    def run(self) -> None:
+        """Write to one page."""
+        self.cpu.access(self.pick(), True)
+
+
+class CpuAccess(Operation):
+    """A thread of the process reads and writes pages, as often as it likes."""
+
+    name = "cpu_access"
+    function = "handle_mm_fault"
+
+    def __init__(self, mm: Mm, page: int | None = None) -> None:
+        super().__init__(mm, page)
+        self.cpu = Cpu(mm)
+
+    def run(self) -> None:
+        """Read and write any page any number of times."""
+        while choose(2) == 1:
+            self.cpu.access(self.pick(), choose(2) == 1)

@@ -1,0 +1,128 @@
+"""`Device`: the hardware of a secondary MMU, which reads and writes the process's memory.
+
+Invariant: an access goes through the device's own TLB, in one step; what it may reach there is what
+`no_stale_translation` and its sisters are about.
+"""
+
+from __future__ import annotations
+
+from mmunotify.lang.driver import EFAULT, ENOMEM, Driver
+from mmunotify.lang.intrinsics import atomic, choose, require, wait_until
+from mmunotify.primary.frame import Frame, Owner
+from mmunotify.primary.mm import Mm
+from mmunotify.primary.tlb_cache import TlbCache
+
+__all__ = ["Device"]
+
+
+class Device:
+    """One device (or virtual CPU) behind `driver`, with the cache number `number`."""
+
+    def __init__(self, driver: Driver, number: int = 0) -> None:
+        self.driver = driver
+        self.mm: Mm = driver.mm
+        self.cache: TlbCache = driver.tlb.caches[number]
+        self.stopped = False
+
+    # -- bodies of threads ----------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Access any page any number of times, then stop."""
+        while choose(2) == 1:
+            self.access(choose(self.mm.pages), self.pick_write())
+        self.stopped = True
+
+    def register_and_run(self) -> None:
+        """Subscribe the driver, then use it."""
+        self.mm.notifiers.register(self.driver)
+        self.run()
+
+    def unregister_when_stopped(self) -> None:
+        """Unsubscribe the driver once the device does nothing any more."""
+        wait_until(lambda: self.stopped)
+        self.mm.notifiers.unregister(self.driver)
+
+    # -- one access -----------------------------------------------------------------------------
+
+    def pick_write(self) -> bool:
+        """Read or write; always write where the driver makes no difference."""
+        if self.driver.tlb.distinguishes_writes:
+            return choose(2) == 1
+        return True
+
+    def access(self, page: int, write: bool) -> None:
+        """Access `page`: by the TLB, else by a walk of the driver's table, else by a fault.
+
+        A write is an atomic operation that reads too. Where the fault fails the access does.
+        """
+        while True:
+            with atomic():
+                if self.cache.permits(page, write):
+                    self.use(page, write)
+                    return
+                filled = self.driver.tlb.walk(self.cache, page, write)
+            if not filled and not self.fault(page, write):
+                return
+
+    def fault(self, page: int, write: bool) -> bool:
+        """Call the driver as a user of the mm; tell whether to try again."""
+        if not self.mm.mmget_not_zero():
+            return False
+        try:
+            self.driver.fault(page, write)
+        except EFAULT:
+            return False
+        except ENOMEM:
+            return False
+        finally:
+            self.mm.mmput()
+        return True
+
+    def use(self, page: int, write: bool) -> None:
+        """Reach memory through the cached translation; part of one step."""
+        frame = self.cache.frame[page]
+        if frame is not None:
+            self._require_owned(frame, page)
+            self._require_coherent(frame, page, write)
+            if self.mm.ghost.watches_protection and write:
+                require(
+                    "no_write_after_protect",
+                    not self.mm.ghost.protected[page],
+                    "the device writes by an old translation after write permission was removed",
+                )
+
+    def _require_owned(self, frame: Frame, page: int) -> None:
+        mm = self.mm
+        require(
+            "no_stale_translation",
+            frame.owner is not Owner.FREE,
+            "the device accesses a free frame",
+        )
+        require(
+            "no_stale_translation",
+            frame.owner is Owner.MM,
+            "the device accesses a frame that belongs to another process",
+        )
+        elsewhere = any(mm.pte[other] is frame for other in mm.pages)
+        require(
+            "no_stale_translation",
+            mm.pte[page] is frame or frame.merged or not elsewhere,
+            "the device accesses a frame that belongs to another page now",
+        )
+
+    def _require_coherent(self, frame: Frame, page: int, write: bool) -> None:
+        mm = self.mm
+        mapped = mm.pte[page]
+        if mapped is not None and mapped is not frame:
+            require(
+                "no_stale_bytes",
+                not mapped.written,
+                "the device reads the old frame, a CPU has written to the new one",
+            )
+            require("no_stale_bytes", not write, "the device's write goes to the old frame: lost")
+        if mm.ghost.watches_copies and write and mm.ghost.copied[page] is frame:
+            require(
+                "no_stale_bytes",
+                mapped is frame and mm.pte_write[page],
+                "the device writes to a frame whose bytes were copied already: lost",
+            )

@@ -1,0 +1,50 @@
+"""`TlbCache`: one translation cache, of a CPU or of a device.
+
+Invariant: an entry stays until it is flushed, whatever happens to the table it was read from.
+"""
+
+from __future__ import annotations
+
+from mmunotify.lang.intrinsics import atomic
+from mmunotify.lang.page_range import PageRange
+from mmunotify.lang.pages import Pages
+from mmunotify.lang.table import Table
+from mmunotify.primary.frame import Frame
+
+__all__ = ["TlbCache"]
+
+
+class TlbCache:
+    """A frame for each page, and whether writing is permitted."""
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+        self.frame: Table[Frame | None] = Table(pages)
+        self.writable: Table[bool] = Table(pages, False)
+
+    def permits(self, page: int, write: bool) -> bool:
+        """Tell whether an access would hit."""
+        return self.frame[page] is not None and (not write or self.writable[page])
+
+    def insert(self, page: int, frame: Frame, write: bool) -> None:
+        """Put an entry in."""
+        with atomic():
+            self.frame[page] = frame
+            self.writable[page] = write
+
+    def flush(self) -> None:
+        """Forget everything."""
+        with atomic():
+            self.frame.fill(None)
+            self.writable.fill(False)
+
+    def flush_range(self, rng: PageRange) -> None:
+        """Forget the pages of `rng`."""
+        with atomic():
+            for page in rng:
+                self.frame[page] = None
+                self.writable[page] = False
+
+    def names(self, frame: Frame) -> bool:
+        """Tell whether any entry translates to `frame`."""
+        return any(self.frame[page] is frame for page in self.pages)

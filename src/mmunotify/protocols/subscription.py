@@ -1,0 +1,137 @@
+"""`Subscription`: one driver's place on the list of an mm's notifiers (`struct mmu_notifier`).
+
+Invariant: a hook that the driver's class does not override is never called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mmunotify.lang.counter import Counter
+from mmunotify.lang.driver import Driver
+from mmunotify.lang.intrinsics import atomic, current, require
+from mmunotify.lang.page_range import PageRange
+from mmunotify.lang.table import Table
+from mmunotify.lang.thread import Thread
+
+__all__ = ["Sections", "Subscription"]
+
+
+class Sections:
+    """How many sections of one thread a subscriber has seen begin and not end (a ghost)."""
+
+    def __init__(self) -> None:
+        self.open = Counter(high=3)
+
+
+class Subscription:
+    """A driver on a list. `hashed`: it is on it (`!hlist_unhashed`).
+
+    All protocols call drivers through this class, so the properties `paired` and `aging_not_lost`
+    are the same in all of them.
+    """
+
+    def __init__(self, driver: Driver, hashed: bool) -> None:
+        self.driver = driver
+        self.hashed = hashed
+        self.has_start = _overrides(driver, "invalidate_range_start")
+        self.has_end = _overrides(driver, "invalidate_range_end")
+        self.has_tlbs = _overrides(driver, "arch_invalidate_secondary_tlbs")
+        self.has_release = _overrides(driver, "release")
+        self.has_clear_flush_young = _overrides(driver, "clear_flush_young")
+        self.has_clear_young = _overrides(driver, "clear_young")
+        self.has_test_young = _overrides(driver, "test_young")
+        if self.has_tlbs and (self.has_start or self.has_end):
+            raise ValueError(  # -EINVAL from mmu_notifier_register
+                f"{type(driver).__name__}: arch_invalidate_secondary_tlbs and the range hooks "
+                "exclude each other"
+            )
+        self.sections: Table[Sections] = Table(())
+        self.asked = False  # in the scan that runs (a ghost)
+
+    def attach(self, threads: Iterable[Thread]) -> None:
+        """Give every thread of a world its count; part of set-up."""
+        threads = tuple(threads)
+        self.sections = Table(threads)
+        for thread in threads:
+            self.sections[thread] = Sections()
+
+    # -- sections -------------------------------------------------------------------------------
+
+    def start(self, rng: PageRange) -> None:
+        """Tell the driver that a section begins; EAGAIN passes through."""
+        self._forget_young(rng, True)
+        if self.has_start:
+            self.driver.invalidate_range_start(rng)
+        if self.has_end:
+            mine = self.sections[current()]
+            mine.open += 1
+
+    def end(self, rng: PageRange) -> None:
+        """Tell the driver that a section ends."""
+        if self.has_end:
+            mine = self.sections[current()]
+            require("paired", mine.open > 0, "range_end without its range_start")
+            mine.open -= 1
+            self.driver.invalidate_range_end(rng)
+        self._forget_young(rng, False)
+
+    def _forget_young(self, rng: PageRange, begin: bool) -> None:
+        """A section may make the driver forget that a page was used: no loss of aging."""
+        tlb = self.driver.tlb
+        if self.driver.mm.ghost.watches_age:
+            with atomic():
+                for page in rng:
+                    tlb.used[page] = False
+                    tlb.forgetting[page] = begin
+
+    # -- the other hooks ------------------------------------------------------------------------
+
+    def invalidate_tlbs(self, rng: PageRange) -> None:
+        """Tell the driver that the CPUs flush their TLBs."""
+        if self.has_tlbs:
+            self.driver.arch_invalidate_secondary_tlbs(rng)
+
+    def release(self) -> None:
+        """Tell the driver that the address space, or the subscription, goes away."""
+        self._forget_young(PageRange(0, len(self.driver.mm.pages)), True)
+        if self.has_release:
+            self.driver.release()
+
+    def clear_flush_young(self, rng: PageRange) -> bool:
+        """Ask the driver whether a page was used; it forgets that."""
+        if not self.has_clear_flush_young:
+            return False
+        page = rng.start
+        tlb = self.driver.tlb
+        was_used = tlb.used[page]
+        self.asked = True
+        young = self.driver.clear_flush_young(rng)
+        with atomic():
+            if young:
+                tlb.used[page] = False
+            else:
+                require(
+                    "aging_not_lost",
+                    not was_used or not tlb.used[page],
+                    "a page was used since the last scan, and the driver says it is old",
+                )
+        return young
+
+    def clear_young(self, rng: PageRange) -> bool:
+        """As `clear_flush_young`, without a flush."""
+        return self.driver.clear_young(rng) if self.has_clear_young else False
+
+    def test_young(self, rng: PageRange) -> bool:
+        """Ask the driver whether a page was used."""
+        return self.driver.test_young(rng) if self.has_test_young else False
+
+    # -- properties -----------------------------------------------------------------------------
+
+    def quiescent(self) -> bool:
+        """Tell whether every section that a subscriber saw begin has ended, unless torn down."""
+        return not self.hashed or all(self.sections[t].open == 0 for t in self.sections)
+
+
+def _overrides(driver: Driver, hook: str) -> bool:
+    return getattr(type(driver), hook) is not getattr(Driver, hook)

@@ -1,0 +1,217 @@
+"""The one trace record: what check, live and kernel traces are all made of.
+
+A trace is a `Header`, then `Event`s in order. A check's answer is a `Result`, which holds a trace
+when there is a counterexample. Reports read these records and nothing else.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = [
+    "FORMAT",
+    "RESULT_FORMAT",
+    "Blocked",
+    "Bounds",
+    "Change",
+    "Column",
+    "Event",
+    "Header",
+    "Lane",
+    "Line",
+    "Result",
+    "ScenarioResult",
+    "Statistics",
+    "Trace",
+    "Unused",
+    "Window",
+]
+
+FORMAT = "mmunotify.trace/1"
+RESULT_FORMAT = "mmunotify.result/1"
+
+
+class Lane(msgspec.Struct, frozen=True, kw_only=True):
+    """One thread of execution; `mmu` is "primary", "secondary" or "device"."""
+
+    name: str
+    role: str = ""
+    mmu: str = "primary"
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell of state that ever changes: `name` as in `spte[0x1000]`, and its first value.
+
+    `group` puts cells side by side: "pte", "spte", "tlb", "frame", "lock", "driver" or "".
+    """
+
+    name: str
+    initial: str
+    group: str = ""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A step changed `column` (its name) from `before` to `after`."""
+
+    column: str
+    before: str
+    after: str
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of source that a step is at; `text` is the line without its indent."""
+
+    file: str
+    line: int
+    function: str = ""
+    text: str = ""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of one lane (`lane` indexes `Header.lanes`); `n` counts from 1.
+
+    `text` is what happened, in the reader's words (the statement, or `range_start [0x1000, +1)`).
+    `where` is the line of the driver or of the operation, innermost call last. `uses` lists the
+    numbers of earlier events whose effect this one used in a way that mattered. `slice`: the event
+    belongs to the causal slice of the violation. `alternatives`: other lanes that could have moved.
+    """
+
+    n: int
+    lane: int
+    text: str
+    where: list[Line] = []
+    changes: list[Change] = []
+    uses: list[int] = []
+    slice: bool = False
+    choices: list[int] = []
+    alternatives: list[int] = []
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """A bar: from event `first` to event `last` (0: still open at the end) on `lane`.
+
+    `kind` is "invalidation" (range_start .. range_end) or "stale" (primary entry cleared .. the
+    secondary translation gone).
+    """
+
+    kind: str
+    lane: int
+    first: int
+    last: int
+    text: str = ""
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """First record of a trace. `source` is "check", "live", "kernel" or "litmus"."""
+
+    format: str = FORMAT
+    source: str = "check"
+    subject: str = ""
+    lanes: list[Lane] = []
+    columns: list[Column] = []
+
+
+class Blocked(msgspec.Struct, frozen=True, kw_only=True):
+    """A lane that can never move again after the last event, for a deadlock.
+
+    `text` says what it waits for (`waits for mmu_lock, held by cpu0`), `uses` lists the events
+    that brought that about, and `where` is the line it stands at, as in `Event`.
+    """
+
+    lane: int
+    text: str
+    where: list[Line] = []
+    uses: list[int] = []
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole trace in memory. `sources` maps a file name to its text, for the HTML page.
+
+    `blocked` lists the lanes that wait for ever at the end. `cycle` is the number of the event
+    from which the rest repeats for ever; 0 means that nothing repeats.
+    """
+
+    header: Header
+    events: list[Event] = []
+    windows: list[Window] = []
+    sources: dict[str, str] = {}
+    blocked: list[Blocked] = []
+    cycle: int = 0
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search did. `states` stored, `seconds` of the engine, `bytes` of its memory."""
+
+    states: int = 0
+    transitions: int = 0
+    depth: int = 0
+    seconds: float = 0.0
+    bytes: int = 0
+    reduction: str = "none"
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search was bounded by."""
+
+    pages: int
+    frames: int
+    devices: int
+    operations: list[str]
+    protocol: str
+
+
+class Unused(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines of the driver that no state ever executed (first..last, same function).
+
+    `text` is those lines as they are written, indent included.
+    """
+
+    file: str
+    first: int
+    last: int
+    function: str = ""
+    text: str = ""
+
+
+class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on one scenario: "HOLDS", "VIOLATED" or "INCOMPLETE" with its `reason`."""
+
+    name: str
+    verdict: str
+    bounds: Bounds
+    statistics: Statistics
+    reason: str = ""
+    property: str = ""
+    message: str = ""
+    unreached: list[str] = []
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of one check of one driver.
+
+    `why` is one or two sentences from the causal slice; `fix` is what to write instead. `place` is
+    the driver's line to blame. `replay` is the string that replays the counterexample, `command`
+    the command that does. `shortest`: an unreduced breadth-first search proved that no shorter
+    one exists. `seconds` is the whole run, compilation included.
+    """
+
+    format: str = RESULT_FORMAT
+    version: str = ""
+    driver: str = ""
+    file: str = ""
+    verdict: str = "HOLDS"
+    properties: list[str] = []
+    scenarios: list[ScenarioResult] = []
+    unused: list[Unused] = []
+    property: str = ""
+    message: str = ""
+    scenario: str = ""
+    why: str = ""
+    fix: str = ""
+    place: Line | None = None
+    replay: str = ""
+    command: str = ""
+    shortest: bool = False
+    seconds: float = 0.0
+    memory_model: str = "sequential consistency"
+    trace: Trace | None = None
