@@ -59,6 +59,13 @@ class Frame:
         self.refs = Counter(high=7)
 
 
+class Vcpu:
+    """A virtual CPU."""
+
+    def __init__(self, number: int) -> None:
+        self.name = f"vcpu{number}"
+
+
 class Machine:
     """What all threads share."""
 
@@ -66,11 +73,12 @@ class Machine:
         self.size = size
         self.pages = Pages(size.pages)
         self.frames = tuple(Frame(n) for n in range(size.frames))
+        self.vcpus = tuple(Vcpu(n) for n in range(size.vcpus))
         self.in_progress = Counter(high=size.invalidators)
         self.seq = Counter(high=max(1, size.invalidators * size.rounds))
         self.pte: Table[Frame | None] = Table(self.pages)
         self.spte: Table[Frame | None] = Table(self.pages)
-        self.tlb: Table[Frame | None] = Table(range(size.vcpus))
+        self.tlb: Table[Frame | None] = Table(self.vcpus)
 
 
 class CoarseLock:
@@ -117,7 +125,7 @@ class CoarseMachine(Machine):
                 frame.refs += 1
         return frame
 
-    def vcpu(self, me: int) -> None:
+    def vcpu(self, me: Vcpu) -> None:
         """Fault a page in, then access it through the TLB."""
         for _ in range(self.size.rounds):
             with atomic():
@@ -201,10 +209,6 @@ class FineMachine(Machine):
         self.ptl = SpinLock()
         self.epoch = Epoch()
 
-    def rounds(self) -> bool:
-        """Never asked when rounds are bounded."""
-        return True
-
     def get(self, frame: Frame) -> None:
         """Take a reference."""
         with atomic():
@@ -256,7 +260,7 @@ class FineMachine(Machine):
             if not retry:
                 return
 
-    def vcpu_round(self, me: int) -> None:
+    def vcpu_round(self, me: Vcpu) -> None:
         """Fault a page in, then access it through the TLB."""
         page = choose(self.pages)
         self.fault(page)
@@ -291,7 +295,7 @@ class FineMachine(Machine):
                 if new is not None:
                     self.pte[page] = new
 
-    def vcpu(self, me: int) -> None:
+    def vcpu(self, me: Vcpu) -> None:
         """Go round."""
         if self.size.rounds == 0:
             while True:
@@ -316,8 +320,8 @@ def fine(size: Size) -> World:
 def _world(machine: CoarseMachine | FineMachine) -> World:
     size = machine.size
     threads = [
-        Thread(f"vcpu{n}", machine.vcpu, n, role="vcpu", mmu="secondary")
-        for n in range(size.vcpus)
+        Thread(vcpu.name, machine.vcpu, vcpu, role="vcpu", mmu="secondary")
+        for vcpu in machine.vcpus
     ]
     threads += [
         Thread(f"invalidate{n}", machine.invalidate, role="invalidate")

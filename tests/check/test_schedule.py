@@ -182,7 +182,7 @@ def test_strings_are_short() -> None:
     moves = [Move(thread) for thread, count in turns for _ in range(count)]
     moves[5] = Move(1, (1,))
     moves[20] = Move(0, (0, 2))
-    assert encode(moves, IDENTITY) == "0123abcd.a4b2Bba6c2b5aACa2b4c3.abcd"
+    assert encode(moves, IDENTITY) == "0123abcd.a4b2Bba6c2b5aACa2b4c3.d207"
 
 
 def test_strings_of_another_program_are_refused() -> None:

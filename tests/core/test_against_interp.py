@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import HealthCheck, Phase, assume, given, note, settings
 from hypothesis import strategies as st
 
 from mmunotify.check.search import BrokenKind, Found, Outcome, Search, Successor, Verdict
@@ -12,12 +12,14 @@ from mmunotify.ir.interp import Failed, State, Stepped
 from mmunotify.ir.program import Program
 from mmunotify.ir.reduction import Reduction
 from tests.core import reference
+from tests.core.machines import odometer
 from tests.core.programs import programs, reductions
 from tests.core.reference import DEADLOCK, FAILURE, PREDICATE, Reference, TooBig
 
 usual = settings(
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
     max_examples=max(settings().max_examples, 200),
+    phases=set(Phase) - {Phase.explain},  # it takes minutes here and explains nothing
 )
 
 
@@ -73,8 +75,11 @@ def agree(found: Found, expected: Reference) -> None:
         assert len(found.path) >= expected.violations[kind_of(found)]
 
 
-def runs(program: Program, found: Found) -> None:
-    """Run the schedule that the core found in the interpreter: it must end as the core says."""
+def runs(program: Program, found: Found, *, reduced: bool = False) -> None:
+    """Run the schedule that the core found in the interpreter: it must end as the core says.
+
+    With `reduced` a deadlock is not looked at: whoever stops within a fused step still moves.
+    """
     assert found.broken is not None
     state = program.initial
     failure = -1
@@ -94,7 +99,7 @@ def runs(program: Program, found: Found) -> None:
         assert failure == found.broken.number
         return
     assert failure == -1
-    if kind_of(found) == DEADLOCK:
+    if kind_of(found) == DEADLOCK and not reduced:
         assert not interp.is_terminal(program, state)
         assert all(
             not isinstance(step.result, Stepped)
@@ -189,15 +194,12 @@ def test_reduced_search(data: st.DataObject) -> None:
     agree(found, expected)
     if found.verdict is Verdict.VIOLATED:
         assert not found.shortest
-        if kind_of(found) == FAILURE or reduction.ample is None:
-            runs(program, found)
+        runs(program, found, reduced=True)
 
 
 @pytest.mark.parametrize("words", [1, 4, 70])
 def test_every_width_of_a_state(words: int) -> None:
     """States of any number of words are stored and found again."""
-    from tests.core.machines import odometer
-
     program = odometer(digits=3, ballast=8 * words)
     found = Search(program).run(walks=False)
     assert found.states == len(explore(program).states)

@@ -96,8 +96,11 @@ def test_incomplete_never_looks_like_a_pass() -> None:
 
 
 def test_an_unknown_verdict_is_no_pass() -> None:
-    """A result of a newer version is not mistaken for a proof."""
-    assert render_text(structs.replace(passed(), verdict="MAYBE")).startswith("INCOMPLETE")
+    """Nor is one that contradicts its scenarios, or has none."""
+    unfinished = structs.replace(incomplete(), verdict="HOLDS")
+    none = structs.replace(passed(), scenarios=[])
+    for result in (structs.replace(passed(), verdict="MAYBE"), unfinished, none):
+        assert render_text(result).startswith("INCOMPLETE")
 
 
 def test_a_deadlock_says_who_waits() -> None:

@@ -74,8 +74,8 @@ class _Assembler:
     def add_local(self, slot: Slot, thread: int, name: str) -> int:
         kind = slot.kind
         names = value_names(kind, self.session.objects)
-        if bounds(kind)[0] != slot.low:
-            names = ()
+        if names and slot.low < bounds(kind)[0]:
+            names = (*("-",) * (bounds(kind)[0] - slot.low), *names)
         number = len(self.cells)
         self.cells.append(
             Cell(
@@ -217,9 +217,9 @@ def assemble(
     session: Session, lowered: list[Lowered], judges: list[Judge], pages: int
 ) -> Program:
     """Return the program of all threads and predicates."""
-    for one in lowered:
-        one.emitter.items = tidy(one.emitter.items)
-        _check_loops(session, one.emitter)
+    for emitter in [*(one.emitter for one in lowered), *(j.emitter for j in judges)]:
+        emitter.items = tidy(emitter.items)
+        _check_loops(session, emitter)
     watchers = [j.emitter for j in judges if j.kind is not PredicateKind.FINAL]
     finals = [j.emitter for j in judges if j.kind is PredicateKind.FINAL]
     emitters = [one.emitter for one in lowered]
@@ -264,7 +264,7 @@ def _finish(
         pcs.append(assembler.add_pc(number, name, count))
         stored.append([assembler.add_local(s, number, name) for s in found.stored])
         scratch.append(assembler.scratch_numbers(found.scratch))
-    judged = [allocate([*j.emitter.items, Item(Op.END)], j.emitter.regs) for j in judges]
+    judged = [allocate(j.emitter.items, j.emitter.regs) for j in judges]
     judge_scratch = [assembler.scratch_numbers(a.scratch) for a in judged]
     base = len(assembler.cells)
     for n, (_, epochs) in enumerate(assembler.scratch):
@@ -281,6 +281,7 @@ def _finish(
         places = _places(found, [], [base + s for s in numbers])
         predicates.append(_predicate(assembler, judge, found, places))
     private = [(p, p + 1, *s) for p, s in zip(pcs, stored, strict=True)]
+    labels = (*assembler.labels, *(label for label, _ in assembler.scratch))
     program = Program(
         cells=tuple(assembler.cells),
         slots=base + len(assembler.scratch),
@@ -292,8 +293,10 @@ def _finish(
         epochs=tuple(tuple(slots) for slots in assembler.epochs.values()),
         covers=tuple(tuple(c) for c in assembler.session.covers),
         locations=tuple(assembler.session.locations),
-        labels=(*assembler.labels, *(label for label, _ in assembler.scratch)),
-        symmetry=candidates(assembler.shared, [o.thread for o in lowered], private, pages),
+        labels=labels,
+        symmetry=candidates(
+            assembler.shared, [o.thread for o in lowered], private, pages, set(labels)
+        ),
     )
     return _started(program)
 

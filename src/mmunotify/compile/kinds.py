@@ -22,8 +22,12 @@ def candidates(
     threads: list[Thread],
     private: list[tuple[int, ...]],
     pages: int,
+    labels: set[str],
 ) -> tuple[SymmetryKind, ...]:
-    """Return the candidate kinds; `private[t]` are the pc and local cells of thread `t`."""
+    """Return the candidate kinds; `private[t]` are the pc and local cells of thread `t`.
+
+    `labels` are those that occur: what has no cells and is named by none makes no difference.
+    """
     objects = shared.storages.objects
     kinds = [_pages(shared, pages)] if pages > 1 else []
     grouped: set[int] = set()
@@ -36,7 +40,11 @@ def candidates(
             kind = _family(shared, name, members)
             if kind is not None:
                 kinds.append(kind)
-    return tuple(k for k in kinds if k.size > 1)
+    return tuple(k for k in kinds if k.size > 1 and _matters(k, labels))
+
+
+def _matters(kind: SymmetryKind, labels: set[str]) -> bool:
+    return any(kind.columns) or any(label in labels for label, _ in kind.values)
 
 
 def _pages(shared: SharedCells, pages: int) -> SymmetryKind:
@@ -121,9 +129,16 @@ def _columns_and_values(
     shared: SharedCells, bundles: list[list[Any]]
 ) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[str, tuple[int, ...]], ...]]:
     columns: list[list[int]] = [[] for _ in bundles]
-    for storage in shared.storages.all:
-        if storage.key in shared.first:
-            _add_cells(shared, storage, bundles, columns)
+    owned = _owned(shared)
+    for row in zip(*bundles, strict=True):
+        parts = [owned.get(id(member), {}) for member in row]
+        for name in sorted(parts[0]):
+            if len({len(p.get(name, ())) for p in parts}) == 1:
+                for column, part in zip(columns, parts, strict=True):
+                    column.extend(part[name])
+        for storage in shared.storages.all:
+            if storage.attribute == "" and storage.key in shared.first:
+                _add_keyed(storage, shared.first[storage.key], row, columns)
     objects = shared.storages.objects
     values: dict[str, tuple[int, ...]] = {}
     for row in zip(*bundles, strict=True):
@@ -132,18 +147,17 @@ def _columns_and_values(
     return tuple(map(tuple, columns)), tuple(values.items())
 
 
-def _add_cells(
-    shared: SharedCells, storage: Storage, bundles: list[list[Any]], columns: list[list[int]]
-) -> None:
-    first = shared.first[storage.key]
-    owners = {id(o): n for n, o in enumerate(storage.owners)}
-    for row in zip(*bundles, strict=True):
-        if all(id(o) in owners for o in row):
-            for column, member in zip(columns, row, strict=True):
-                start = first + owners[id(member)] * storage.width
-                column.extend(range(start, start + storage.width))
-        if storage.attribute == "":
-            _add_keyed(storage, first, row, columns)
+def _owned(shared: SharedCells) -> dict[int, dict[str, list[int]]]:
+    """Return the cells of each object (by id), by attribute."""
+    owned: dict[int, dict[str, list[int]]] = {}
+    for storage in shared.storages.all:
+        if storage.key in shared.first:
+            start = shared.first[storage.key]
+            for number, owner in enumerate(storage.owners):
+                first = start + number * storage.width
+                cells = list(range(first, first + storage.width))
+                owned.setdefault(id(owner), {})[storage.attribute] = cells
+    return owned
 
 
 def _add_keyed(

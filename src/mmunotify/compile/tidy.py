@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 
-from mmunotify.compile.emit import Item
+from mmunotify.compile.emit import Item, Label
 from mmunotify.compile.flow import Flow, reads, targets, with_args, writes
 from mmunotify.compile.values import Address, Reg
 from mmunotify.ir.ops import OPS, Op, Role
@@ -22,7 +22,7 @@ def without_private_steps(items: list[Item], shared: set[int]) -> list[Item]:
 
 def tidy(items: list[Item]) -> list[Item]:
     """Return the items without unreachable code, empty jumps and copies used once."""
-    items = _reachable(items)
+    items = _threaded(_reachable(items))
     while True:
         fewer = _merge_copies(_without_empty_jumps(items))
         if len(fewer) == len(items):
@@ -33,6 +33,32 @@ def tidy(items: list[Item]) -> list[Item]:
 def _reachable(items: list[Item]) -> list[Item]:
     seen = Flow(items).reachable()
     return [i for n, i in enumerate(items) if n in seen or i.label is not None]
+
+
+def _threaded(items: list[Item]) -> list[Item]:
+    """Let jumps to a jump go where that one goes."""
+    ends: dict[int, Label] = {}
+    for number, item in enumerate(items):
+        if item.label is not None:
+            following = next((i for i in items[number:] if i.label is None), None)
+            if following is not None and following.op is Op.JMP:
+                target = following.args[0]
+                if isinstance(target, Label) and target.number != item.label.number:
+                    ends[item.label.number] = target
+    return [_retargeted(item, ends) for item in items]
+
+
+def _retargeted(item: Item, ends: dict[int, Label]) -> Item:
+    if item.op is None or not any(t in ends for t in targets(item)):
+        return item
+    args = list(item.args)
+    for number, arg in enumerate(args):
+        seen: set[int] = set()
+        while isinstance(arg, Label) and arg.number in ends and arg.number not in seen:
+            seen.add(arg.number)
+            arg = ends[arg.number]
+        args[number] = arg
+    return with_args(item, tuple(args))
 
 
 def _without_empty_jumps(items: list[Item]) -> list[Item]:

@@ -122,6 +122,7 @@ def _judge(
     known = conditions.truth(low, value, yes, no, node) if value is not None else True
     answer = Const(known) if known is not None else conditions.as_value(low, yes, no, end)
     result = operands.operand(low, answer, node)
+    emitter.emit(Op.END)
     return Judge(name, kind, emitter, result, Message(name, _SAYS[kind]))
 
 

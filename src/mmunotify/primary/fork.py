@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmunotify.lang.intrinsics import atomic, choose
 from mmunotify.lang.page_range import Event, PageRange
 from mmunotify.lang.table import Table
-from mmunotify.primary.frame import Frame
+from mmunotify.primary.frame import Frame, References
 from mmunotify.primary.mm import Mm
 from mmunotify.primary.operation import Operation
 
@@ -26,7 +26,7 @@ class Child:
 
     def count(self, frame: Frame) -> int:
         """How many entries map `frame`."""
-        found = 0
+        found: References = 0
         for page in self.pages:
             if self.pte[page] is frame:
                 found += 1

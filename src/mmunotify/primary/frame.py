@@ -7,15 +7,18 @@ be able to reach the frame any more: this is where `no_stale_translation` breaks
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from mmunotify.lang.counter import Counter
+from mmunotify.lang.counter import Counter, Int
 from mmunotify.lang.intrinsics import atomic, require
 
 if TYPE_CHECKING:
     from mmunotify.primary.mm import Mm
 
-__all__ = ["Frame", "Owner"]
+__all__ = ["Frame", "Owner", "References"]
+
+References = Annotated[int, Int(0, 31)]
+"""A number of references to one frame."""
 
 
 class Owner(Enum):

@@ -6,9 +6,9 @@ frame has one reference for each entry that maps it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from mmunotify.lang.counter import Counter, Int
+from mmunotify.lang.counter import Counter
 from mmunotify.lang.driver import ENOMEM, Driver
 from mmunotify.lang.intrinsics import atomic, choose, wait_until
 from mmunotify.lang.page_range import PageRange
@@ -17,7 +17,7 @@ from mmunotify.lang.rwsem import RwSem
 from mmunotify.lang.spinlock import SpinLock
 from mmunotify.lang.table import Table
 from mmunotify.primary.fault import hmm_range_fault
-from mmunotify.primary.frame import Frame, Owner
+from mmunotify.primary.frame import Frame, Owner, References
 from mmunotify.primary.ghost import Ghost
 from mmunotify.primary.gup import get_user_pages_fast
 
@@ -94,7 +94,7 @@ class Mm:
 
     def mapcount(self, frame: Frame) -> int:
         """How many entries map `frame`, the child's included (`folio_mapcount`)."""
-        found = 0 if self.child is None else self.child.count(frame)
+        found: References = 0 if self.child is None else self.child.count(frame)
         for page in self.pages:
             if self.pte[page] is frame:
                 found += 1
@@ -217,12 +217,12 @@ class Mm:
         return all(self._accounted(frame) for frame in self.frames)
 
     def _accounted(self, frame: Frame) -> bool:
-        held: Annotated[int, Int(0, 31)] = 1 if frame.merged else 0
+        held: References = 1 if frame.merged else 0
         for page in self.pages:
             if self.swap_cache[page] is frame:
                 held += 1
         held += self.mapcount(frame)
-        named: Annotated[int, Int(0, 31)] = 0
+        named: References = 0
         for driver in self.drivers:
             named += driver.tlb.count(frame)
         return held <= frame.refcount.read() <= held + named

@@ -11,7 +11,7 @@ from mmunotify.lang.intrinsics import atomic
 from mmunotify.lang.page_range import PageRange
 from mmunotify.lang.pages import Pages
 from mmunotify.lang.table import Table
-from mmunotify.primary.frame import Frame
+from mmunotify.primary.frame import Frame, References
 from mmunotify.primary.tlb_cache import TlbCache
 
 __all__ = ["SecondaryTlb"]
@@ -97,7 +97,7 @@ class SecondaryTlb:
 
     def count(self, frame: Frame) -> int:
         """How many translations in the driver's table name `frame`."""
-        found = 0
+        found: References = 0
         if self.walks:
             for page in self.pages:
                 if self.driver.walk(page) is frame:

@@ -5,6 +5,7 @@ Invariant: a cell is marked `*` in exactly the rows whose step changed it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from mmunotify.report.ink import Ink, Line
@@ -16,8 +17,10 @@ __all__ = ["StateTable", "changing_columns", "states_after"]
 
 _GAP = 2
 _MARK = "*"
-# The cells that an interleaving is about: either all of them stand in the table, or there is none.
+# The cells that an interleaving is about. If not all of them fit, those of the MMUs alone; if not
+# even these fit, there is no table. Others only join where they leave the lanes wide.
 _ESSENTIAL = ("pte", "spte", "tlb", "frame")
+_LEAST = ("pte", "spte", "tlb")
 
 
 def changing_columns(trace: Trace) -> list[Column]:
@@ -41,6 +44,7 @@ class _Cells:
     """One column on paper: its heading on several lines, and the text of each row."""
 
     name: str
+    group: str
     heading: list[str]
     values: list[str]
 
@@ -50,23 +54,23 @@ class _Cells:
 
 
 class StateTable:
-    """The columns of the state that fit into `room`, one row for each step."""
+    """The columns of the state that fit, one row for each step.
 
-    def __init__(self, trace: Trace, steps: list[Step], room: int, ink: Ink) -> None:
+    `room` is what the table may take at most, `spare` what it may take without need.
+    """
+
+    def __init__(self, trace: Trace, steps: list[Step], room: int, spare: int, ink: Ink) -> None:
         self._ink = ink
         states = states_after(trace, steps)
-        changing = changing_columns(trace)
-        columns = [_column(one, steps, states, ink) for one in changing]
-        essential = {column.name for column in changing if column.group in _ESSENTIAL}
-        chosen = _fitting(columns, essential, room)
-        self._columns = [column for column in columns if column.name in chosen]
-        self.names = chosen
+        columns = [_column(one, steps, states, ink) for one in changing_columns(trace)]
+        self._columns = _fitting(columns, room, spare)
+        self.names = {column.name for column in self._columns}
         self.height = max((len(column.heading) for column in self._columns), default=0)
 
     @property
     def width(self) -> int:
         """The cells that a row takes."""
-        return sum(column.width for column in self._columns) + _GAP * (len(self._columns) - 1)
+        return _width(self._columns)
 
     def heading(self, height: int) -> list[Line]:
         """Return the names of the columns on `height` lines, the last ones filled."""
@@ -100,31 +104,40 @@ def _column(column: Column, steps: list[Step], states: list[dict[str, str]], ink
     for step, state in zip(steps, states, strict=True):
         mark = _MARK if any(change.column == column.name for change in step.changes) else ""
         values.append(clean(state[column.name] + mark, unicode=ink.unicode))
-    return _Cells(column.name, _heading(clean(column.name, unicode=ink.unicode)), values)
+    heading = _heading(clean(column.name, unicode=ink.unicode), max(map(cells, values), default=0))
+    return _Cells(column.name, column.group, heading, values)
 
 
-def _heading(name: str) -> list[str]:
-    """Return `spte[0x1000]` on two lines: long names must not make narrow columns wide."""
-    for sign in ("[", " "):
-        head, found, rest = name.partition(sign)
-        if found and head and len(name) > 5:
-            return [head, (found + rest).strip()]
-    return [name]
+def _heading(name: str, width: int) -> list[str]:
+    """Return the name on as many lines as make it no wider than the values, where it can be."""
+    parts = re.findall(r"[\[. ]?[^\[. ]+|.", name)
+    width = max([width, *(cells(part.strip()) for part in parts)])
+    lines: list[str] = []
+    for part in parts:
+        if lines and cells(lines[-1] + part) <= width:
+            lines[-1] += part
+        else:
+            lines.append(part.strip())
+    return lines
 
 
-def _fitting(columns: list[_Cells], essential: set[str], room: int) -> set[str]:
-    """Return the names of the columns that fit: all essential ones or none, then the others."""
-    room += _GAP
-    first = [column for column in columns if column.name in essential] or columns
-    room -= sum(column.width + _GAP for column in first)
-    if room < 0:
-        return set()
-    chosen = {column.name for column in first}
+def _fitting(columns: list[_Cells], room: int, spare: int) -> list[_Cells]:
+    """Return the columns that fit, in their order."""
+    chosen: list[_Cells] = []
+    for groups in (_ESSENTIAL, _LEAST):
+        chosen = [column for column in columns if column.group in groups] or columns
+        if _width(chosen) <= room:
+            break
+    else:
+        return []
     for column in columns:
-        if column.name not in chosen and column.width + _GAP <= room:
-            room -= column.width + _GAP
-            chosen.add(column.name)
-    return chosen
+        if column not in chosen and _width([*chosen, column]) <= spare:
+            chosen.append(column)
+    return [column for column in columns if column in chosen]
+
+
+def _width(columns: list[_Cells]) -> int:
+    return sum(column.width + _GAP for column in columns) - _GAP
 
 
 def _padded(text: str, width: int) -> str:

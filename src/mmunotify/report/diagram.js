@@ -105,7 +105,8 @@ class Diagram {
         if (first !== undefined && first < last) found.push({first, last, use, n: step.n});
       }
     }
-    return found.sort((a, b) => a.first - b.first);
+    // Short ones run inside, so that long ones need not be crossed.
+    return found.sort((a, b) => a.last - a.first - (b.last - b.first) || a.first - b.first);
   }
 
   // Decide where each lane stands.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from mmunotify.report.prose import clean, count
 from mmunotify.report.steps import blocked_steps, change_text, step_rows
+from mmunotify.report.summary import verdict_word
 from mmunotify.trace.record import Result, ScenarioResult
 
 __all__ = ["render_ktap"]
@@ -21,7 +22,8 @@ def render_ktap(results: list[Result]) -> str:
             inner += [f"# {line}" for line in _notes(result, scenario)]
             inner.append(_point(index, scenario.name, scenario.verdict, _reason(scenario)))
         lines += [f"  {line}" for line in inner]
-        lines.append(_point(number, result.driver or result.file, result.verdict, ""))
+        verdict = result.verdict if verdict_word(result) != "INCOMPLETE" else "INCOMPLETE"
+        lines.append(_point(number, result.driver or result.file, verdict, ""))
     return "\n".join(lines) + "\n"
 
 

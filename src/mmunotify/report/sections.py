@@ -113,7 +113,7 @@ def _properties(result: Result) -> Markup:
     for name in result.properties:
         if name == result.property:
             verdict = element("b", "violated", class_="bad")
-        elif result.verdict == "HOLDS":
+        elif verdict_word(result) == "PASS":
             verdict = Markup("holds")
         else:
             verdict = Markup("no violation found so far")

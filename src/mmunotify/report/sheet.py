@@ -17,7 +17,9 @@ from mmunotify.trace.record import Trace
 
 __all__ = ["lane_lines"]
 
-_ROOMY = 20  # the state table takes no room from lanes that have not more than this
+# How wide a lane must stay beside the cells that matter, and beside those that are good to have.
+_LEAST = 20
+_EASY = 26
 _WALL = 5  # cells of the line between lanes and table
 _INDENT = 2
 
@@ -27,7 +29,8 @@ def lane_lines(trace: Trace, steps: list[Step], mark: str, width: int, ink: Ink)
     number = max([3, *(len(str(step.first)) for step in steps)]) + 1
     layout = lay_out(trace, steps, width - number, ink)
     room = width - number - layout.margin
-    table = StateTable(trace, steps, room - _WALL - _ROOMY * len(layout.places), ink)
+    least, easy = (room - _WALL - size * len(layout.places) for size in (_LEAST, _EASY))
+    table = StateTable(trace, steps, least, easy, ink)
     if table.names:
         room -= table.width + _WALL
     sheet = _Sheet(layout, mark, number, table, ink)

@@ -7,6 +7,7 @@ ever executed.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import zip_longest
 
 from mmunotify.report.ink import Ink, Line
 from mmunotify.report.prose import cells, clean, count, listed, megabytes, seconds, wrap
@@ -26,6 +27,7 @@ _MARGIN = 6
 _LABEL = 8
 _SHOWN = 6  # scenarios in the table; the rest is one line
 _COLUMNS = ("scenario", "states", "depth", "time", "memory")
+_WIDE = 100  # from this width on, the table says what each scenario does
 
 
 def summary_lines(result: Result, width: int, ink: Ink, page: str) -> list[Line]:
@@ -42,24 +44,31 @@ def summary_lines(result: Result, width: int, ink: Ink, page: str) -> list[Line]
         for index, part in enumerate(parts):
             shown = f"{label if index == 0 else '':<{_LABEL}}"
             lines.append([(margin, ""), (shown, "label"), (part, "")])
-    lines += _table(result, width, ink)
     if page:
         lines.append([(margin, ""), (f"{'page':<{_LABEL}}", "label"), (page, "")])
-    return lines
+    return lines + _table(result, width, ink)
 
 
 def verdict_word(result: Result) -> str:
-    """Return PASS, FAIL or INCOMPLETE; a verdict that is not known is no pass."""
-    return {"HOLDS": "PASS", "VIOLATED": "FAIL"}.get(result.verdict, "INCOMPLETE")
+    """Return PASS, FAIL or INCOMPLETE.
+
+    A verdict that is not known is no pass, nor is one with a scenario that is not finished.
+    """
+    if result.verdict == "VIOLATED":
+        return "FAIL"
+    finished = {scenario.verdict for scenario in result.scenarios} == {"HOLDS"}
+    return "PASS" if result.verdict == "HOLDS" and finished else "INCOMPLETE"
 
 
 def headline(result: Result) -> str:
     """Return the verdict in one sentence."""
     name = result.file.rpartition("/")[2] or result.driver
     states = count(_states(result), "state")
-    if result.verdict == "HOLDS":
+    if verdict_word(result) == "PASS":
         noun = "property holds" if len(result.properties) == 1 else "properties hold"
         return f"{name}: {len(result.properties)} {noun} in all {states} (exhaustive)"
+    if not result.scenarios:
+        return f"{name}: no scenario was checked"
     missing = sum(scenario.verdict != "HOLDS" for scenario in result.scenarios)
     scenarios = count(len(result.scenarios), "scenario")
     return f"{name}: {missing} of {scenarios} not finished; no violation in {states} so far"
@@ -135,21 +144,24 @@ def _table(result: Result, width: int, ink: Ink) -> list[Line]:
     if len(result.scenarios) < 2:
         return []
     rows: list[tuple[str, ...]] = [_COLUMNS, *(_row(scenario, ink) for scenario in shown)]
-    spans = [max(cells(row[index]) for row in rows) for index in range(1, len(_COLUMNS))]
-    room = width - _MARGIN - sum(span + 2 for span in spans)
-    spans = [min(room, max(cells(row[0]) for row in rows)), *spans]
+    last = ["operations", *(" + ".join(one.bounds.operations) for one in shown)]
+    spans = [max(cells(row[index]) for row in rows) for index in range(len(_COLUMNS))]
+    spans[0] = min(spans[0], width - _MARGIN - sum(span + 2 for span in spans[1:]))
+    left = _MARGIN + sum(span + 2 for span in spans)
     lines: list[Line] = [[]]
-    for row in rows:
+    for row, operations in zip(rows, last, strict=True):
         style = "dim" if row is rows[0] else ""
-        first, *more = wrap(row[0], spans[0])
+        names = wrap(row[0], spans[0])
         numbers = [f"  {text:>{span}}" for text, span in zip(row[1:], spans[1:], strict=True)]
-        lines.append([(" " * _MARGIN + first + " " * (spans[0] - cells(first)), style)])
-        lines[-1].append(("".join(numbers), style))
-        lines += [[(" " * _MARGIN + part, style)] for part in more]
+        doing = wrap(clean(operations, unicode=ink.unicode), width - left) if width >= _WIDE else []
+        for index, (name, done) in enumerate(zip_longest(names, doing, fillvalue="")):
+            text = "".join(numbers) if index == 0 else " " * (left - _MARGIN - spans[0] - 2)
+            shown_name = name + " " * (spans[0] - cells(name))
+            lines.append([(f"{' ' * _MARGIN}{shown_name}{text}  {done}", style)])
     rest = len(result.scenarios) - len(shown)
     if rest:
-        lines.append([(f"{' ' * _MARGIN}and {rest} more, all smaller", "dim")])
-    return [*lines]
+        lines.append([(f"{' ' * _MARGIN}and {rest} more", "dim")])
+    return lines
 
 
 def _row(scenario: ScenarioResult, ink: Ink) -> tuple[str, ...]:

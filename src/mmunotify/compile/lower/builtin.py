@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+from mmunotify.compile.emit import Label
 from mmunotify.compile.lower import (
     attributes,
     calls,
@@ -33,7 +34,7 @@ from mmunotify.lang import intrinsics as words
 from mmunotify.lang.pages import Pages
 from mmunotify.lang.table import Table
 
-__all__ = ["elements", "function", "iterable", "with_syntax"]
+__all__ = ["branch", "elements", "function", "is_quantifier", "iterable", "with_syntax"]
 
 
 def with_syntax(low: Lowering, called: Value, node: ast.Call) -> Value | None:
@@ -41,9 +42,19 @@ def with_syntax(low: Lowering, called: Value, node: ast.Call) -> Value | None:
     python = called.value if isinstance(called, Const) else None
     if python is words.require:
         return _require(low, node)
-    if python in (any, all) and len(node.args) == 1 and isinstance(node.args[0], ast.GeneratorExp):
-        return _any_all(low, node.args[0], python is any, node)
+    if is_quantifier(called, node):
+        yes, no, end = (low.emitter.new_label() for _ in range(3))
+        outcome = branch(low, called, node, yes, no)
+        return Const(outcome) if outcome is not None else conditions.as_value(low, yes, no, end)
     return None
+
+
+def is_quantifier(called: Value, node: ast.Call) -> bool:
+    """Tell whether this is any(... for ...) or all(... for ...)."""
+    python = called.value if isinstance(called, Const) else None
+    if python is not any and python is not all:
+        return False
+    return len(node.args) == 1 and isinstance(node.args[0], ast.GeneratorExp)
 
 
 def _require(low: Lowering, node: ast.Call) -> Value:
@@ -59,23 +70,23 @@ def _require(low: Lowering, node: ast.Call) -> Value:
     return Const(None)
 
 
-def _any_all(low: Lowering, node: ast.GeneratorExp, decides: bool, call: ast.AST) -> Value:
-    if len(node.generators) != 1:
+def branch(low: Lowering, called: Value, node: ast.Call, yes: Label, no: Label) -> bool | None:
+    """Jump by any(... for ...) or all(... for ...) over a fixed collection."""
+    decides = isinstance(called, Const) and called.value is any
+    generator_node = node.args[0]
+    assert isinstance(generator_node, ast.GeneratorExp)
+    if len(generator_node.generators) != 1:
         raise low.refuse("E104", node, "one `for` at most in any() and all()")
-    generator = node.generators[0]
+    generator = generator_node.generators[0]
     items = elements(low, generator.iter)
-    test: ast.expr = node.elt
+    test: ast.expr = generator_node.elt
     for condition in generator.ifs:
         guard = condition if decides else ast.copy_location(
             ast.UnaryOp(ast.Not(), condition), condition
         )  # fmt: skip
         joined = ast.BoolOp(ast.And() if decides else ast.Or(), [guard, test])
         test = ast.copy_location(joined, node)
-    yes, no, end = (low.emitter.new_label() for _ in range(3))
-    outcome = _each(low, generator.target, items, test, decides, yes, no)
-    if outcome is not None:
-        return Const(outcome)
-    return conditions.as_value(low, yes, no, end)
+    return _each(low, generator.target, items, test, decides, yes, no)
 
 
 def _each(
@@ -84,8 +95,8 @@ def _each(
     items: tuple[Value, ...],
     test: ast.expr,
     decides: bool,
-    yes: Any,
-    no: Any,
+    yes: Label,
+    no: Label,
 ) -> bool | None:
     dynamic = False
     for number, item in enumerate(items):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from types import BuiltinFunctionType, FunctionType, MethodType
@@ -14,12 +15,14 @@ from mmunotify.compile.lower import (
     access,
     attributes,
     builtin,
+    conditions,
     expressions,
     intrinsics,
     operands,
     statements,
     variables,
 )
+from mmunotify.compile.emit import Label
 from mmunotify.compile.lower.context import CallExit, Frame, Lowering
 from mmunotify.compile.names import Names
 from mmunotify.compile.source import Function, function_of
@@ -39,28 +42,85 @@ from mmunotify.compile.values import (
 from mmunotify.errors import DiagnosticError
 from mmunotify.ir.ops import Op
 
-__all__ = ["call", "call_value", "inline", "select"]
+__all__ = ["branch", "call", "call_value", "enter", "inline", "select"]
 
 _DEPTH = 60
+_SUPER = object()
 
 
 def call(low: Lowering, node: ast.Call) -> Value:
     """Return the value of a call."""
+    callee = _callee(low, node)
+    return _split(low, callee, node) if isinstance(callee, _Varying) else _plain(low, callee, node)
+
+
+def branch(low: Lowering, node: ast.Call, yes: Label, no: Label) -> bool | None:
+    """Jump by the value of a call; a function that only returns a condition becomes it."""
+    callee = _callee(low, node)
+    if isinstance(callee, _Varying):
+        return conditions.truth(low, _split(low, callee, node), yes, no, node)
+    if builtin.is_quantifier(callee, node):
+        return builtin.branch(low, callee, node, yes, no)
+    condition = _only_condition(callee)
+    if condition is None:
+        value = expressions.counted(low, _plain(low, callee, node))
+        return conditions.truth(low, value, yes, no, node)
+    arguments, keywords = _arguments(low, node)
+    if isinstance(callee, Method):
+        arguments = [callee.owner, *arguments]
+    frame = _frame_of(low, _python(callee), arguments, keywords, node)
+    with low.within(_step(node, frame)), _entered(low, frame):
+        low.at(frame.function.node.body[-1])
+        return conditions.branch(low, condition, yes, no)
+
+
+class _Varying:
+    """A method that depends on which of several objects it is called on."""
+
+    def __init__(self, chosen: Selected) -> None:
+        self.chosen = chosen
+
+
+def _callee(low: Lowering, node: ast.Call) -> Value | _Varying:
     if isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args:
+        return Const(_SUPER)
+    if not isinstance(node.func, ast.Attribute):
+        return expressions.evaluate(low, node.func)
+    base = expressions.evaluate(low, node.func.value)
+    chosen = access.objects_of(low, base)
+    if chosen is not None and _differ(chosen, node.func.attr):
+        return _Varying(chosen)
+    return attributes.read_attribute(low, base, node.func.attr, node.func)
+
+
+def _plain(low: Lowering, callee: Value, node: ast.Call) -> Value:
+    if isinstance(callee, Const) and callee.value is _SUPER:
         return _super(low, node)
-    if isinstance(node.func, ast.Attribute):
-        base = expressions.evaluate(low, node.func.value)
-        chosen = access.objects_of(low, base)
-        if chosen is not None and _differ(chosen, node.func.attr):
-            return _split(low, chosen, node)
-        function = attributes.read_attribute(low, base, node.func.attr, node.func)
-    else:
-        function = expressions.evaluate(low, node.func)
-    special = builtin.with_syntax(low, function, node)
+    special = builtin.with_syntax(low, callee, node)
     if special is not None:
         return special
     arguments, keywords = _arguments(low, node)
-    return call_value(low, function, arguments, keywords, node)
+    return call_value(low, callee, arguments, keywords, node)
+
+
+def _python(callee: Value) -> Any:
+    if isinstance(callee, Method):
+        return callee.function
+    return callee.value if isinstance(callee, Const) else None
+
+
+def _only_condition(callee: Value) -> ast.expr | None:
+    """Return the expression of a function that does nothing but return it."""
+    python = _python(callee)
+    if not isinstance(python, FunctionType) or intrinsics.knows(python):
+        return None
+    try:
+        body = function_of(python).node.body
+    except DiagnosticError:
+        return None
+    last = body[-1]
+    documented = len(body) == 2 and isinstance(body[0], ast.Expr)
+    return last.value if isinstance(last, ast.Return) and (len(body) == 1 or documented) else None
 
 
 def _arguments(low: Lowering, node: ast.Call) -> tuple[list[Value], dict[str, Value]]:
@@ -194,8 +254,9 @@ def _differ(chosen: Selected, name: str) -> bool:
     return len(functions) > 1
 
 
-def _split(low: Lowering, chosen: Selected, node: ast.Call) -> Value:
+def _split(low: Lowering, varying: _Varying, node: ast.Call) -> Value:
     """Call a method that depends on which object it is: one case an object."""
+    chosen = varying.chosen
     assert isinstance(node.func, ast.Attribute)
     name = node.func.attr
     arguments, keywords = _arguments(low, node)
@@ -242,38 +303,64 @@ def inline(
     node: ast.AST,
 ) -> Value:
     """Lower the body of a function in place and return what it returns."""
+    frame = _frame_of(low, python, arguments, keywords, node)
+    with low.within(_step(node, frame)):
+        return _run(low, frame, node)
+
+
+def _frame_of(
+    low: Lowering,
+    python: FunctionType | Callable[..., Any],
+    arguments: list[Value],
+    keywords: dict[str, Value],
+    node: ast.AST,
+) -> Frame:
     try:
         function = function_of(python)
     except DiagnosticError as error:
-        raise low.refuse(
-            error.diagnostics[0].code, node, error.diagnostics[0].what,
-            error.diagnostics[0].why, error.diagnostics[0].fix,
-        ) from None  # fmt: skip
+        found = error.diagnostics[0]
+        raise low.refuse(found.code, node, found.what, found.why, found.fix) from None
     _check_callable(low, function, arguments, node)
     frame = low.new_frame(function)
+    frame.path = (*low.path, _step(node, frame))
     _bind_arguments(low, frame, arguments, keywords, node)
-    step = (getattr(node, "lineno", 0), getattr(node, "col_offset", 0), function.node.name)
-    with low.within(step):
-        return _run(low, frame, lambda: statements.body(low, function.node.body), node)
+    return frame
 
 
-def _run(low: Lowering, frame: Frame, emit: Callable[[], None], node: ast.AST) -> Value:
+def _step(node: ast.AST, frame: Frame) -> tuple[int, int, str]:
+    line, column = getattr(node, "lineno", 0), getattr(node, "col_offset", 0)
+    return line, column, frame.function.node.name
+
+
+@contextmanager
+def _entered(low: Lowering, frame: Frame) -> Iterator[None]:
+    """Be inside the inlined call while the block lasts."""
     before, location = low.frame, low.emitter.location
-    exit_ = CallExit(low.emitter.new_label(), low.emitter.atomic, statements.return_style(frame), key=low.key("<return>"))
     low.stack.append(frame)
     low.frame = frame
     low.emitter.scopes.append(frame.scope)
-    _parameters(low, frame)
     try:
-        with low.control(exit_):
-            emit()
-            if not low.emitter.dead and exit_.style != "value":
-                statements.give_back(low, exit_, Const(None), node)
-        low.emitter.place(exit_.end)
+        _parameters(low, frame)
+        yield
     finally:
         low.emitter.scopes.pop()
         low.stack.pop()
         low.frame, low.emitter.location = before, location
+
+
+def _run(low: Lowering, frame: Frame, node: ast.AST) -> Value:
+    exit_ = CallExit(
+        low.emitter.new_label(),
+        low.emitter.atomic,
+        statements.return_style(frame),
+        key=(*frame.path, "<return>"),
+    )
+    with _entered(low, frame):
+        with low.control(exit_):
+            statements.body(low, frame.function.node.body)
+            if not low.emitter.dead and exit_.style != "value":
+                statements.give_back(low, exit_, Const(None), node)
+        low.emitter.place(exit_.end)
     if exit_.result is not None:
         return exit_.result
     return Const(None) if exit_.style == "none" else POISON  # its statement was refused
@@ -336,7 +423,7 @@ def _bind_arguments(
         raise low.refuse(
             "E108",
             node,
-            f"{frame.function.node.name}() {_plain(str(error))}",
+            f"{frame.function.node.name}() {_lower_case(str(error))}",
             f"it is defined as {frame.function.node.name}{signature_text(signature)}",
         ) from None
     for name, parameter in signature.parameters.items():
@@ -358,7 +445,7 @@ def signature_text(signature: inspect.Signature) -> str:
     return "(" + ", ".join(p.name for p in signature.parameters.values()) + ")"
 
 
-def _plain(text: str) -> str:
+def _lower_case(text: str) -> str:
     return text[0].lower() + text[1:] if text else text
 
 
@@ -370,7 +457,7 @@ def _inline_lambda(
         raise low.refuse("E108", node, f"the lambda takes {len(names)} arguments")
     low.scopes += 1
     frame = Frame(closure.function, Names(set(names)), low.scopes, outer=closure.frame)
-    frame.call = closure.frame.call
+    frame.call, frame.path = closure.frame.call, (*low.path, "lambda", node.__class__.__name__)
     frame.env.update(zip(names, arguments, strict=True))
     before, low.frame = low.frame, frame
     low.emitter.scopes.append(frame.scope)

@@ -68,6 +68,8 @@ def branch(low: Lowering, node: ast.expr, yes: Label, no: Label) -> bool | None:
         return None if found is None else not found
     if isinstance(node, ast.Compare):
         return _compare_chain(low, node, yes, no)
+    if isinstance(node, ast.Call):
+        return calls.branch(low, node, yes, no)
     return truth(low, expressions.scalar(low, node), yes, no, node)
 
 
@@ -188,7 +190,8 @@ def equality(low: Lowering, node: ast.expr) -> Reg | bool | None:
         if known is not None:
             return known
         return as_value(low, yes, no, low.emitter.new_label()).reg  # type: ignore[union-attr]
-    wanted, result = low.emitter.reg(IntType(codes[0], codes[0])), low.emitter.reg(Bool())
+    kind = left.type if isinstance(left, Dyn) else IntType(codes[0], codes[0])
+    wanted, result = low.emitter.reg(kind), low.emitter.reg(Bool())
     low.emitter.emit(Op.CONST, wanted, codes[0])
     reg = next(operands.registers(left))
     low.emitter.emit(Op.EQ if positive else Op.NE, result, reg, wanted)

@@ -71,6 +71,7 @@ class Frame:
     variables: dict[str, Value] = field(default_factory=dict)
     outer: Frame | None = None  # of a lambda: where it was written
     call: int = -1  # location of the call
+    path: tuple[Any, ...] = ()  # where it was called, which names its variables
     round: int = -1  # scope of the loop round being unrolled, which ends the life of its aliases
     receiver: int = 0  # identity of the object it is called on
 
@@ -253,8 +254,8 @@ class Lowering:
         )
 
     def key(self, name: str) -> tuple[Any, ...]:
-        """Return the key of a variable's facts."""
-        return (*self.path, name)
+        """Return the key of the facts of a variable of the current frame."""
+        return (*self.frame.path, name)
 
 
 def suggestion(wrong: str, known: Iterable[str]) -> str:

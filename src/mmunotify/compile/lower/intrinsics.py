@@ -28,7 +28,7 @@ from mmunotify.lang.counter import Counter, Epoch
 from mmunotify.lang.pages import Pages
 from mmunotify.lang.table import Table
 
-__all__ = ["assertion", "counter_set", "function", "message", "method"]
+__all__ = ["assertion", "counter_set", "function", "knows", "message", "method"]
 
 _NONE = Const(None)
 
@@ -46,6 +46,11 @@ def function(
         return None
     assert isinstance(node, ast.Call)
     return handler(low, arguments, keywords, node)
+
+
+def knows(python: Any) -> bool:
+    """Tell whether the compiler itself gives `python` its meaning."""
+    return python in _FUNCTIONS or python in _METHODS or python is words.require
 
 
 def _hashable(python: Any) -> bool:

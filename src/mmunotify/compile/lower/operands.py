@@ -133,6 +133,8 @@ def resting(kind: Type) -> int:
     """Return what a register of type `kind` holds when it holds nothing."""
     if isinstance(kind, Ref | EnumType) or getattr(kind, "nullable", False):
         return 0 if isinstance(kind, Snapshot) else -1
+    if isinstance(kind, IntType) and kind.label:
+        return -1  # no page, so that pages stay interchangeable
     return bounds(kind)[0] if isinstance(kind, IntType) and kind.low > 0 else 0
 
 
