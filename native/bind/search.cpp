@@ -151,11 +151,12 @@ class Search {
   }
 
   core::Result run(std::uint64_t max_states, std::uint64_t max_bytes, double max_seconds, int workers,
-                   std::int64_t walk_steps, std::uint64_t seed, bool first_violation,
+                   std::uint32_t parallel_from, std::int64_t walk_steps, std::uint64_t seed, bool first_violation,
                    const nb::object& progress) {
     if (busy_.exchange(true)) throw std::runtime_error("this search is running already");
     core::Options options;
-    options.limits = {max_states, max_bytes, max_seconds, std::min(std::max(workers, 1), 256)};
+    options.limits = {max_states, max_bytes, max_seconds, std::min(std::max(workers, 1), 256),
+                      parallel_from};
     options.walk_steps = walk_steps;
     options.seed = seed;
     options.first_violation = first_violation;
@@ -275,7 +276,7 @@ void add_search(nb::module_& module) {
            nb::kw_only(), "lows"_a, "highs"_a, "initial"_a, "slots"_a, "code"_a, "threads"_a, "table"_a,
            "epochs"_a, "covers"_a, "predicates"_a, "modes"_a, "clears"_a, "ample"_a.none(), "symmetry"_a)
       .def("run", &Search::run, nb::kw_only(), "max_states"_a, "max_bytes"_a, "max_seconds"_a, "workers"_a,
-           "walk_steps"_a, "seed"_a, "first_violation"_a, "progress"_a.none())
+           "parallel_from"_a, "walk_steps"_a, "seed"_a, "first_violation"_a, "progress"_a.none())
       .def("successors", &Search::successors, "state"_a, nb::kw_only(), "reduced"_a = false,
            nb::sig("def successors(self, state: bytes, *, reduced: bool = False) -> "
                    "list[tuple[int, list[int], str, int, bytes]]"))

@@ -165,7 +165,7 @@ Stop Bfs::run(const Limits& limits, const Report& report) {
     }
     std::uint32_t left = 0;
     for (const Range& range : todo_) left += range.end - range.begin;
-    run_level(left >= parallel_from ? std::max(limits.workers, 1) : 1);
+    run_level(left >= limits.parallel_from ? std::max(limits.workers, 1) : 1);
   }
   earlier_ = seconds();
   began_ = {};

@@ -28,6 +28,9 @@ struct Limits {
   std::uint64_t max_bytes = std::numeric_limits<std::uint64_t>::max();
   double max_seconds = std::numeric_limits<double>::infinity();
   int workers = 1;
+  // In levels of fewer states than this one worker searches, which keeps small searches
+  // deterministic and costs nothing there.
+  std::uint32_t parallel_from = 20'000;
 };
 
 struct Progress {
@@ -40,10 +43,6 @@ using Report = std::function<bool(const Progress&)>;
 
 class Bfs {
  public:
-  // From this many states in a level on, several workers pay; below, one worker keeps the search
-  // deterministic.
-  static constexpr std::uint32_t parallel_from = 20'000;
-
   explicit Bfs(const Model& model);
   ~Bfs();
 

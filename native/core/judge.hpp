@@ -19,7 +19,6 @@ class Judge {
   Finding judge(const Value* cells) {
     for (std::size_t n = 0; n < reached_.size(); ++n) {
       const Predicate& predicate = model_.program.predicates[n];
-      if (predicate.kind == PredicateKind::reachable && reached_[n]) continue;
       if (predicate.kind == PredicateKind::final && !model_.machine.terminal(cells)) continue;
       const int number = static_cast<int>(n);
       Value value = 0;
@@ -27,7 +26,7 @@ class Judge {
       if (outcome == Outcome::failed) return {Finding::Kind::failure, -1, vm_.failure(), Fault::none};
       if (outcome == Outcome::fault) return {Finding::Kind::fault, -1, number, vm_.fault()};
       if (predicate.kind == PredicateKind::reachable) {
-        reached_[n] = value != 0;
+        reached_[n] |= value != 0;
       } else if ((value != 0) == (predicate.kind == PredicateKind::never)) {
         return {Finding::Kind::predicate, -1, number, Fault::none};
       }

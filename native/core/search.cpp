@@ -31,7 +31,7 @@ void Search::finish(Result& result) {
     for (std::size_t m = 0; m < result.marks.size(); ++m) result.marks[m] |= walk_->marks()[m];
     for (std::size_t n = 0; n < result.reached.size(); ++n) result.reached[n] |= walk_->reached()[n];
   }
-  if (result.stop != Stop::violated) return;
+  if (!result.finding) return;
   PathBuilder builder(model_);
   result.path = result.by_walk ? builder.along(walk_->steps())
                                : builder.to(bfs_.store(), bfs_.found_at(), result.finding);

@@ -27,7 +27,7 @@ struct Result {
   Finding finding;
   bool by_walk = false;  // found by a random walk
   Progress progress;
-  Path path;
+  Path path;                          // to what was found; of a fault, to the state before it
   std::vector<std::uint8_t> marks;    // covers, then the boundaries of each thread
   std::vector<std::uint8_t> reached;  // one a predicate
 };

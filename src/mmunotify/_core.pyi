@@ -1,0 +1,73 @@
+"""The native part of mmunotify."""
+
+from collections.abc import Sequence
+
+
+version: str = '0.1.0'
+
+class Result:
+    """What a run of a search has found."""
+
+    @property
+    def stop(self) -> str: ...
+
+    @property
+    def finding(self) -> str: ...
+
+    @property
+    def thread(self) -> int: ...
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def fault(self) -> str: ...
+
+    @property
+    def by_walk(self) -> bool: ...
+
+    @property
+    def states(self) -> int: ...
+
+    @property
+    def transitions(self) -> int: ...
+
+    @property
+    def depth(self) -> int: ...
+
+    @property
+    def bytes(self) -> int: ...
+
+    @property
+    def seconds(self) -> float: ...
+
+    @property
+    def path_valid(self) -> bool: ...
+
+    @property
+    def path(self) -> list[tuple[int, list[int], int]]: ...
+
+    @property
+    def schedule(self) -> list[tuple[int, list[int]]]: ...
+
+    @property
+    def marks(self) -> list[int]: ...
+
+    @property
+    def reached(self) -> list[int]: ...
+
+class Search:
+    """A search of one program."""
+
+    def __init__(self, *, lows: Sequence[int], highs: Sequence[int], initial: Sequence[int], slots: int, code: Sequence[int], threads: Sequence[tuple[Sequence[int], int, bool]], table: Sequence[int], epochs: Sequence[Sequence[int]], covers: int, predicates: Sequence[tuple[int, int, int]], modes: Sequence[Sequence[int]], clears: Sequence[Sequence[Sequence[int]]], ample: tuple[int, Sequence[Sequence[Sequence[int]]], Sequence[Sequence[Sequence[int]]], Sequence[Sequence[int]], Sequence[Sequence[Sequence[Sequence[int]]]], Sequence[Sequence[Sequence[Sequence[int]]]]] | None, symmetry: Sequence[tuple[int, Sequence[Sequence[int]], Sequence[tuple[Sequence[int], Sequence[int]]]]]) -> None: ...
+
+    def run(self, *, max_states: int, max_bytes: int, max_seconds: float, workers: int, parallel_from: int, walk_steps: int, seed: int, first_violation: bool, progress: object | None) -> Result: ...
+
+    def successors(self, state: bytes, *, reduced: bool = False) -> list[tuple[int, list[int], str, int, bytes]]: ...
+
+    def replay(self, schedule: Sequence[tuple[int, Sequence[int]]], *, keep_states: bool = True) -> tuple[str, int, int, bytes]: ...
+
+    def canonical(self, state: bytes) -> bytes: ...
+
+    @property
+    def bits(self) -> int: ...

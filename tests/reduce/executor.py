@@ -14,7 +14,7 @@ from mmunotify.ir.interp import Failed, State, _Fail, _next_tape, _Run, evaluate
 from mmunotify.ir.program import PredicateKind, Program, SymmetryKind
 from mmunotify.ir.reduction import Boundary, Reduction
 
-__all__ = ["Found", "TooMany", "macro_steps", "search"]
+__all__ = ["Found", "TooMany", "differs", "ends", "macro_steps", "search"]
 
 
 class TooMany(Exception):
@@ -23,9 +23,13 @@ class TooMany(Exception):
 
 @dataclass
 class Found:
-    """What a search found: violated properties, whether it met a deadlock, what was reached."""
+    """What a search found: violated properties, whether it met a deadlock, what was reached.
+
+    `ends`: the states that no thread can leave, finished or not.
+    """
 
     states: set[State] = field(default_factory=set)
+    ends: set[State] = field(default_factory=set)
     violations: set[str] = field(default_factory=set)
     deadlock: bool = False
     reached: set[str] = field(default_factory=set)
@@ -131,8 +135,9 @@ class _Search:
                         yield result
                     else:
                         todo.append(result)
-            if not some and not is_terminal(self.program, here):
-                self.found.deadlock = True
+            if not some:
+                self.found.ends.add(here)
+                self.found.deadlock |= not is_terminal(self.program, here)
 
     def look(self, state: State) -> None:
         """Evaluate the predicates in a stored state."""
@@ -210,3 +215,41 @@ def macro_steps(
 def search(program: Program, reduction: Reduction | None = None, limit: int = 100_000) -> Found:
     """Visit every state that `reduction` leaves; raise `TooMany` beyond `limit` states."""
     return _Search(program, reduction or Reduction(), limit).run()
+
+
+def ends(program: Program, found: Found, reduction: Reduction) -> set[State]:
+    """Return the ends in `found` as far as `reduction` must keep them apart.
+
+    Cells that are cleared anywhere count as if they always were, and one state of each orbit
+    stands for all.
+    """
+    cleared = {c for row in reduction.clears for cells in row for c in cells}
+    group = _Search(program, reduction, 0)
+    return {
+        group.least(
+            tuple(program.cells[c].initial if c in cleared else v for c, v in enumerate(state))
+        )
+        for state in found.ends
+    }
+
+
+def differs(program: Program, base: Found, reduction: Reduction, limit: int = 100_000) -> str:
+    """Return in what the search under `reduction` contradicts the unreduced one, or "".
+
+    Without a violation, it must find the same ends and reach the same predicates; with one, it
+    must find one of the things that are wrong.
+    """
+    found = search(program, reduction, limit)
+    if bool(found.bad) != bool(base.bad):
+        return f"{reduction.name}: {found.bad or 'nothing'} instead of {base.bad or 'nothing'}"
+    if not found.bad <= base.bad or not found.violations <= base.violations:
+        return f"{reduction.name}: invented {found.violations} or {found.bad}"
+    if not found.reached <= base.reached:
+        return f"{reduction.name}: invented that {found.reached} are reached"
+    if base.violations:
+        return ""
+    if found.reached != base.reached:
+        return f"{reduction.name}: missed that {base.reached - found.reached} are reached"
+    if ends(program, base, reduction) != ends(program, found, reduction):
+        return f"{reduction.name}: not the same ends"
+    return ""

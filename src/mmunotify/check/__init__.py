@@ -1,1 +1,3 @@
 """Checking: worlds, scenarios, and the search through every interleaving."""
+
+__all__: list[str] = []

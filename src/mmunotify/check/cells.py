@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mmunotify.check.world import World, reachable_objects
+from mmunotify.check.reach import reachable_objects
+from mmunotify.check.world import World
 from mmunotify.lang.counter import Counter, Epoch
 from mmunotify.lang.runtime import runtime
 from mmunotify.lang.table import Table

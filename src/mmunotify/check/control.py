@@ -1,14 +1,16 @@
-"""Control dependence: which conditions decide whether an instruction is executed.
+"""What the code of a thread can do: which conditions decide over what, which cells it touches.
 
-Static, per thread, by post-dominance (Ferrante, Ottenstein and Warren, 1987).
+Static. Control dependence is by post-dominance (Ferrante, Ottenstein and Warren, 1987).
 """
 
 from __future__ import annotations
 
-from mmunotify.ir.ops import OPS, Op, Role
-from mmunotify.ir.program import Program
+from collections.abc import Iterator
 
-__all__ = ["conditions"]
+from mmunotify.ir.ops import OPS, Op, Role
+from mmunotify.ir.program import Instr, Program
+
+__all__ = ["conditions", "owners"]
 
 _EXIT = -1
 
@@ -28,6 +30,26 @@ def conditions(program: Program, thread: int) -> dict[int, frozenset[int]]:
                 found[walk].add(at)
                 walk = above[walk]
     return {at: frozenset(deciding) for at, deciding in found.items()}
+
+
+def owners(program: Program) -> dict[int, set[int]]:
+    """Return the threads whose code can touch each stored cell."""
+    found: dict[int, set[int]] = {}
+    for thread in range(len(program.threads)):
+        for at in _graph(program, thread):
+            for slot in _touched(program, program.code[at]):
+                found.setdefault(slot, set()).add(thread)
+    return {slot: found[slot] for slot in sorted(found) if slot < len(program.cells)}
+
+
+def _touched(program: Program, i: Instr) -> Iterator[int]:
+    if i.op is Op.BUMP:
+        yield from program.epochs[i.a]
+    for role, field in zip(OPS[i.op].roles, i.fields, strict=False):
+        if role in (Role.READ, Role.WRITE):
+            yield field
+        elif role in (Role.READ_BASE, Role.WRITE_BASE):
+            yield from range(field, field + (i.b if i.op is Op.FILL else i.d))
 
 
 def _graph(program: Program, thread: int) -> dict[int, tuple[int, ...]]:

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from mmunotify.check.accesses import Recording, recording
-from mmunotify.check.places import Places, groups
+from mmunotify.check.control import owners
+from mmunotify.check.places import Places
 from mmunotify.check.reorder import switches
 from mmunotify.check.schedule import Move
 from mmunotify.check.slice import Graph, Slice, causal_slice
 from mmunotify.check.stale import find_stale
 from mmunotify.check.story import Beat, Story, tell
 from mmunotify.check.violation import Kind, message
-from mmunotify.check.why import thing, why
+from mmunotify.check.why import looked_at, thing, why
 from mmunotify.check.windows import StaleSpan, stale_spans
 from mmunotify.ir import interp
 from mmunotify.ir.interp import Blocked
@@ -27,6 +28,7 @@ from mmunotify.trace.record import Change, Column, Event, Header, Lane, Line, Tr
 
 __all__ = ["Counterexample", "counterexample"]
 
+_GROUPS = ("pte", "spte", "tlb", "frame", "lock", "driver", "")  # columns from left to right
 _MMUS = ("primary", "secondary", "device")  # lanes from left to right
 
 
@@ -64,9 +66,12 @@ def counterexample(
     story = tell(run, found.steps, Places(program, driver))
     order = _lane_order(run, lanes)
     lane_of = {thread: at for at, (thread, _) in enumerate(order)}
-    events = [_event(story, found, lane_of, n) for n in range(len(story.beats))]
+    visible = _visible(graph, story.places)
+    events = [_event(story, found, lane_of, visible, n) for n in range(len(story.beats))]
     trace = Trace(
-        header=Header(subject=subject, lanes=[lane for _, lane in order], columns=_columns(run)),
+        header=Header(
+            subject=subject, lanes=[lane for _, lane in order], columns=_columns(run, visible)
+        ),
         events=events,
         windows=_windows(story, lane_of, [lane for _, lane in order]),
         sources=_sources(events),
@@ -98,18 +103,42 @@ def _lane_order(run: Recording, lanes: Sequence[Lane]) -> list[tuple[int, Lane]]
     return sorted(pairs, key=lambda pair: _MMUS.index(pair[1].mmu))
 
 
-def _columns(run: Recording) -> list[Column]:
-    """Return the shared cells that ever change, those of a group side by side."""
-    cells, kinds = run.program.cells, groups(run.program)
-    moved = [
-        slot
-        for slot, cell in enumerate(cells)
-        if cell.kind is CellKind.SHARED and any(s[slot] != cell.initial for s in run.states)
-    ]
-    order = ["pte", "spte", "tlb", "frame", "lock", "driver", ""]
-    moved.sort(key=lambda slot: order.index(kinds[slot]))
+def _visible(graph: Graph, places: Places) -> dict[int, str]:
+    """Return the cells worth a column, with their groups.
+
+    Shared cells that more than one thread's code touches, that the driver's own lines touch, or
+    that the violation looks at. "driver" are those that the driver touches, if its files are known.
+    """
+    program = graph.run.program
+    owned = {cell for cell, threads in owners(program).items() if len(threads) > 1}
+    drivers = _of_driver(graph, places)
+    looked = {slot for node in graph.criteria for slot, _ in looked_at(graph, node)}
+    found = {}
+    for slot, cell in enumerate(program.cells):
+        if cell.kind is CellKind.SHARED and slot in owned | drivers | looked:
+            group = graph.groups[slot]
+            known = not places.driver or slot in drivers or group != "driver"
+            found[slot] = group if known else ""
+    return found
+
+
+def _of_driver(graph: Graph, places: Places) -> set[int]:
+    """Return the cells that a line of the driver itself touches in this schedule."""
+    found: set[int] = set()
+    for node in graph.nodes:
+        chain = places.chain(graph.run.program.code[node.access.instruction].location)
+        if chain and chain[-1].file in places.driver:
+            found.update((*node.access.reads, *node.access.writes))
+    return found
+
+
+def _columns(run: Recording, visible: dict[int, str]) -> list[Column]:
+    """Return the visible cells that ever change, those of a group side by side."""
+    cells = run.program.cells
+    moved = [s for s in visible if any(state[s] != cells[s].initial for state in run.states)]
+    moved.sort(key=lambda slot: _GROUPS.index(visible[slot]))
     return [
-        Column(name=cells[s].name, initial=cells[s].show(cells[s].initial), group=kinds[s])
+        Column(name=cells[s].name, initial=cells[s].show(cells[s].initial), group=visible[s])
         for s in moved
     ]
 
@@ -117,7 +146,9 @@ def _columns(run: Recording) -> list[Column]:
 # -- events ------------------------------------------------------------------------------------
 
 
-def _event(story: Story, found: Slice, lane_of: dict[int, int], at: int) -> Event:
+def _event(
+    story: Story, found: Slice, lane_of: dict[int, int], visible: Collection[int], at: int
+) -> Event:
     beat, run = story.beats[at], story.run
     used = {story.numbers[source] for step in beat.steps for source in found.uses.get(step, ())}
     return Event(
@@ -128,7 +159,7 @@ def _event(story: Story, found: Slice, lane_of: dict[int, int], at: int) -> Even
             Line(file=p.file, line=p.line, function=p.function, text=p.text.strip())
             for p in beat.chain
         ],
-        changes=_changes(run, beat),
+        changes=_changes(run, beat, visible),
         uses=sorted(used - {at + 1}),
         slice=not found.steps.isdisjoint(beat.steps),
         choices=[choice for step in beat.steps for choice in run.schedule[step].choices],
@@ -136,13 +167,13 @@ def _event(story: Story, found: Slice, lane_of: dict[int, int], at: int) -> Even
     )
 
 
-def _changes(run: Recording, beat: Beat) -> list[Change]:
+def _changes(run: Recording, beat: Beat, visible: Collection[int]) -> list[Change]:
     before = run.states[beat.steps[0]]
     after = run.states[min(beat.steps[-1] + 1, len(run.states) - 1)]
     return [
         Change(column=cell.name, before=cell.show(before[slot]), after=cell.show(after[slot]))
         for slot, cell in enumerate(run.program.cells)
-        if cell.kind is CellKind.SHARED and before[slot] != after[slot]
+        if slot in visible and before[slot] != after[slot]
     ]
 
 

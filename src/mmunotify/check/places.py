@@ -5,6 +5,7 @@ Invariant: everything is read off locations and names; no driver or operation is
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Collection, Sequence
 from itertools import pairwise
@@ -12,12 +13,12 @@ from pathlib import PurePath
 
 from mmunotify.ir.program import Cell, Location, Program
 
-__all__ = ["GROUPS", "Places", "function_name", "groups", "is_primitive"]
+__all__ = ["GROUPS", "Places", "driver_files", "function_name", "groups", "is_primitive"]
 
 # The group of a cell, by the words of its name without digits and indexes, last one first:
 # `mm.pte_write[0]` is "pte", `mmu_lock.owner` is "lock". "frame" counts only if no other word
-# says anything (`tlb.frame[0]` is "tlb"); cells of an object of the family `Frame` are "frame"
-# whatever it is called. What is left is "" if it is the mm's, else "driver".
+# says anything (`frame0.refcount`); a table `frame` of frames is a translation cache, "tlb".
+# Cells of an object of the family `Frame` are "frame" whatever it is called. The rest is "driver".
 GROUPS = {
     "pte": "pte",
     "ptes": "pte",
@@ -26,8 +27,6 @@ GROUPS = {
     "sptes": "spte",
     "tlb": "tlb",
     "stlb": "tlb",
-    "cache": "tlb",
-    "caches": "tlb",
     "lock": "lock",
     "mutex": "lock",
     "sem": "lock",
@@ -37,8 +36,10 @@ GROUPS = {
 }
 _PRIMARY_TLB = "cpu"  # `cpu_tlb` belongs to the primary MMU
 _FRAME = ("frame", "frames")
+_CACHE = ("cache", "caches")  # the secondary TLB of a device; the swap cache is none
 _INDEX = re.compile(r"\[[^]]*\]|\d+")
 _WORD = re.compile(r"[A-Za-z]+")
+_COMMENT = re.compile(r"\s{2,}#[^'\"]*$")
 _CHECK = "require("  # what is checked is in the message; the line that led there says more
 _WITH = re.compile(r"(?:async )?with\s+(.*?)(?:\s+as\s+\w+)?\s*:")
 
@@ -52,6 +53,12 @@ def is_primitive(file: str) -> bool:
 def function_name(location: Location) -> str:
     """Return the name of the function a location is in, without its class."""
     return location.function.rpartition(".")[2]
+
+
+def driver_files(driver: type) -> frozenset[str]:
+    """Return the files that a driver class and the classes it builds on are written in."""
+    files = (inspect.getsourcefile(cls) for cls in driver.__mro__ if cls.__module__ != "builtins")
+    return frozenset(file for file in files if file is not None and not is_primitive(file))
 
 
 class Places:
@@ -80,6 +87,8 @@ class Places:
             if chain[at].file in self.driver:
                 return at
         last = next((at for at in inner if not is_primitive(chain[at].file)), 0)
+        if last + 1 < len(chain):
+            return last  # it enters a primitive, which is named
         for at in range(last - 1, -1, -1):
             if chain[at].file != chain[last].file:
                 return at
@@ -97,7 +106,7 @@ class Places:
         if not chain:
             return ""
         at = self.told(chain)
-        statement = chain[at].text.strip()
+        statement = _COMMENT.sub("", chain[at].text.strip())
         manager = _WITH.match(statement)
         inner = [function_name(one) for one in chain[at + 1 :]]
         if manager is None or not inner:
@@ -107,23 +116,26 @@ class Places:
         return f"{manager[1].removeprefix('self.')}.{called}"
 
 
-def _group(cell: Cell) -> str:
-    parts = _INDEX.sub("", cell.name or cell.array).split(".")
+def _group(cell: Cell, label: str) -> str:
+    parts = _INDEX.sub("", cell.name).split(".")
+    if any(part in _CACHE for part in parts):
+        return "tlb"
     words = [word.lower() for part in parts for word in _WORD.findall(part)]
     for word in reversed(words):
         found = GROUPS.get(word, "")
         if found:
             return "" if found == "tlb" and _PRIMARY_TLB in words else found
-    if any(word in _FRAME for word in words):
-        return "frame"
-    return "" if parts[0] == "mm" else "driver"
+    if label.lower() in _FRAME:
+        return "tlb" if words[-1:] == ["frame"] else "driver"
+    return "frame" if any(word in _FRAME for word in words) else "driver"
 
 
 def groups(program: Program) -> tuple[str, ...]:
     """Return the group of every cell."""
-    found = [_group(cell) for cell in program.cells]
+    labels = (*program.labels, *("",) * len(program.cells))
+    found = [_group(cell, label) for cell, label in zip(program.cells, labels, strict=False)]
     for kind in program.symmetry:
         if kind.name.lower() in _FRAME:
             for cell in (cell for column in kind.columns for cell in column):
-                found[cell] = "frame" if found[cell] in ("", "driver") else found[cell]
+                found[cell] = "frame" if found[cell] == "driver" else found[cell]
     return tuple(found)

@@ -148,7 +148,9 @@ def _build(scenario: Scenario, driver_class: type[Driver]) -> World:
     mm = Mm(scenario.pages, scenario.frames)
     mm.populate(0)
     drivers = tuple(driver_class(mm) for _ in range(scenario.drivers))
-    for driver in drivers:
+    for number, driver in enumerate(drivers):
+        if number:
+            driver.name += str(number + 1)
         driver.tlb = SecondaryTlb(driver, scenario.devices)
     mm.drivers = drivers
     mm.notifiers = PROTOCOLS[scenario.protocol](mm, drivers, not scenario.membership.registers)

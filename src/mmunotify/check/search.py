@@ -114,7 +114,8 @@ class Found:
     """What a search has found, so far if it is incomplete.
 
     `path` and `schedule` are the same real execution, in steps of the reduction and in steps of
-    the interpreter; both empty unless the verdict is VIOLATED. `shortest`: no execution with
+    the interpreter: to the violation, or to the state before a step that the core cannot run, else
+    empty. `shortest`: no execution with
     fewer steps violates anything of that kind. `covered` are indices into `Program.covers`,
     `entered` pairs of a thread and a boundary from which a step was taken, `reached` indices of
     REACHABLE predicates that were true in some state. `bytes` is the memory of states and slots.
@@ -202,6 +203,7 @@ class Search:
         max_bytes: int | None = None,
         max_seconds: float | None = None,
         workers: int = 1,
+        parallel_from: int = 20_000,
         walks: bool = True,
         walk_steps: int = 20_000,
         seed: int = 0,
@@ -211,7 +213,8 @@ class Search:
         """Search until everything is decided or a limit is reached; a later call goes on.
 
         `max_bytes` bounds the memory of states and slots; None means 80 % of what the machine
-        has free. Random walks of `walk_steps` steps in all come first unless `walks` is false;
+        has free. Levels of fewer than `parallel_from` states are left to one of the `workers`:
+        a search that stays below is the same every time. Random walks of `walk_steps` steps in all come first unless `walks` is false;
         a violation they find ends the run unless `first_violation` is false: then the search is
         tried for a shorter one. `progress` is called about ten times a second and may return
         False to interrupt, as Ctrl-C does. What it raises is raised here.
@@ -231,6 +234,7 @@ class Search:
             max_bytes=_free_memory() if max_bytes is None else max_bytes,
             max_seconds=float("inf") if max_seconds is None else max_seconds,
             workers=workers,
+            parallel_from=parallel_from,
             walk_steps=walk_steps if walks else 0,
             seed=seed % 2**64,
             first_violation=first_violation,

@@ -48,8 +48,8 @@ def shorten(
     """Return a schedule with fewest steps, and few switches, that ends in the same violation.
 
     `finder` is an engine's search, tried before the slow one here. Each of them keeps within
-    `states` and `seconds`. Raise `ScheduleError` if `schedule` does not fit, `ValueError` if it ends in no
-    violation.
+    `states` and `seconds`. Raise `ScheduleError` if `schedule` does not fit the program, and
+    `ValueError` if it violates nothing.
     """
     goal = replay(program, schedule).violation
     if goal is None:
@@ -59,7 +59,9 @@ def shorten(
         best = _greedy(program, tuple(schedule), goal, time.monotonic() + seconds / 4)
         threads = sorted({move.thread for move in best})
         if len(threads) < len(program.threads):
-            best = explore(program, goal, threads, len(best) - 1, states, seconds / 4).schedule or best
+            best = (
+                explore(program, goal, threads, len(best) - 1, states, seconds / 4).schedule or best
+            )
         found = Shortened(best, False)
     return Shortened(fewest_switches(program, found.schedule), found.shortest)
 

@@ -162,9 +162,7 @@ def _wanted(program: Program, slot: int, good: list[int]) -> int | None:
     return good[0] if len(good) == 1 else None
 
 
-def _good_values(
-    program: Program, predicate: Predicate, state: State, slot: int
-) -> list[int]:
+def _good_values(program: Program, predicate: Predicate, state: State, slot: int) -> list[int]:
     """Return the other values of a cell, not far from its own, that alone would do."""
     cell, value = program.cells[slot], state[slot]
     near = range(max(cell.low, value - _NEAR), min(cell.high, value + _NEAR) + 1)

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from mmunotify.check.slice import Graph, Slice
 from mmunotify.ir.ops import Op
 
-__all__ = ["Check", "Stale", "find_stale"]
+__all__ = ["Check", "Stale", "checks", "find_stale"]
 
 _COPIES = {Op.MOV: 0, Op.LDX: 0, Op.STX: 1}  # operation -> which read is the value
+_TRANSLATIONS = ("spte", "tlb")
+_DATA = ("pte", "spte", "tlb", "frame", "lock")  # what is protected, and what serialises
 _SEVERAL = 2  # how many checks are worth telling
 
 
@@ -63,11 +65,14 @@ class _Hop:
 def find_stale(graph: Graph, found: Slice) -> Stale | None:
     """Return the stale use that tells most about the violation, if there is one.
 
-    First the page tables of the primary MMU, first what the violation itself is about.
+    First what comes from the primary page table and ends in a secondary one, first what the
+    violation itself is about.
     """
-    best: tuple[tuple[bool, bool, int], Stale] | None = None
+    best: tuple[tuple[bool, bool, bool, int], Stale] | None = None
     for depth, stale in enumerate(_candidates(graph, found)):
-        rank = (graph.groups[stale.cell] != "pte", stale.decision, depth)
+        places = {graph.groups[slot] for slot in (stale.held, stale.into) if slot >= 0}
+        translates = not places.isdisjoint(_TRANSLATIONS)
+        rank = (graph.groups[stale.cell] != "pte", stale.decision, not translates, depth)
         if best is None or rank < best[0]:
             best = rank, stale
     return best[1] if best else None
@@ -137,8 +142,8 @@ def _overwritten(graph: Graph, cell: int, read: int, hops: list[_Hop], end: int)
             into = next((h.slot for h in reversed(hops[:at]) if h.written == hop.read), -1)
             value = run.states[missed][cell]
             used = hop.read
-            checks = () if graph.is_shared(hop.slot) else _checks(graph, cell, read, used)
-            yield Stale(cell, value, read, missed, used, hop.slot, hop.written, into, False, checks)
+            met = () if graph.is_shared(hop.slot) else checks(graph, cell, read, used)
+            yield Stale(cell, value, read, missed, used, hop.slot, hop.written, into, False, met)
             return
 
 
@@ -166,8 +171,8 @@ def _decisions(graph: Graph, found: Slice, jump: int) -> Iterator[Stale]:
         used = _first_decided(graph, found, jump, missed)
         if used is not None:
             value = run.states[missed][slot]
-            checks = _checks(graph, slot, node.step, used)
-            yield Stale(slot, value, node.step, missed, used, slot, -1, -1, True, checks)
+            met = checks(graph, slot, node.step, used)
+            yield Stale(slot, value, node.step, missed, used, slot, -1, -1, True, met)
 
 
 def _first_decided(graph: Graph, found: Slice, jump: int, after: int) -> int | None:
@@ -192,8 +197,11 @@ def _decided(graph: Graph, step: int, jump: int) -> bool:
     return False
 
 
-def _checks(graph: Graph, cell: int, read: int, used: int) -> tuple[Check, ...]:
-    """Return the conditions on other shared state that the thread met between `read` and `used`."""
+def checks(graph: Graph, cell: int, read: int, used: int) -> tuple[Check, ...]:
+    """Return the conditions that the thread met after `read` and up to `used`.
+
+    Only those on what a driver keeps to itself, such as counters and flags.
+    """
     thread = graph.run.schedule[used].thread
     found: dict[int, Check] = {}
     for number, node in enumerate(graph.nodes):
@@ -201,7 +209,7 @@ def _checks(graph: Graph, cell: int, read: int, used: int) -> tuple[Check, ...]:
         if node.thread != thread or not read < node.step <= used or not condition:
             continue
         for slot, step in _looked_at(graph, number):
-            if slot != cell and step > read and graph.groups[slot] != "lock":
+            if slot != cell and step > read and graph.groups[slot] not in _DATA:
                 found.setdefault(slot, _check(graph, slot, step, read))
     return tuple(found.values())[:_SEVERAL]
 

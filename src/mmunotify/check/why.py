@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mmunotify.check.slice import Graph, culprits
-from mmunotify.check.stale import Check, Stale
+from mmunotify.check.stale import Check, Stale, checks
 from mmunotify.check.story import Story
 from mmunotify.check.violation import Kind
 from mmunotify.ir import interp
 from mmunotify.ir.ops import Op
 from mmunotify.ir.program import Program
 
-__all__ = ["thing", "why"]
+__all__ = ["looked_at", "thing", "why"]
 
 _VERBS = {"spte": "installs", "tlb": "loads"}
 _FEW = 2
@@ -85,14 +85,18 @@ def _unchecked(graph: Graph, story: Story, stale: Stale) -> str:
     if not stale.checks:
         again = "check it again" if stale.decision else "check for it"
         return f", and {function} does not {again}."
-    return f"; {function} {' and '.join(_check(graph, story, c) for c in stale.checks)}."
+    return f"; {_met(graph, story, function, stale.checks)}."
+
+
+def _met(graph: Graph, story: Story, function: str, met: Sequence[Check]) -> str:
+    return f"{function} {', and '.join(_check(graph, story, check) for check in met)}"
 
 
 def _check(graph: Graph, story: Story, check: Check) -> str:
     cell = graph.run.program.cells[check.cell].name
     text = f"checks {cell} at step {story.numbers[check.step]}"
     if check.earlier >= 0:
-        return f"{text} and goes on, although step {story.numbers[check.earlier]} changed it"
+        return f"{text} and goes on although step {story.numbers[check.earlier]} changed it"
     if check.later >= 0:
         return f"{text}, but only step {story.numbers[check.later]} changes it"
     return f"{text}, but no step has changed that"
@@ -104,10 +108,27 @@ def _kept(graph: Graph, story: Story, stale: Stale) -> str:
     since = f"since step {story.numbers[stale.since]}" if stale.since >= 0 else "from the start"
     who = _name(graph, graph.run.schedule[stale.missed].thread)
     return (
-        f"{held} holds {thing(program, stale.cell, stale.value)} {since}. "
+        f"{held} holds {thing(program, stale.cell, stale.value)} {since}"
+        f"{_admitted(graph, story, stale)}. "
         f"Step {story.numbers[stale.missed]} ({who}) took it out of {source}, and no step took it "
         f"out of {held} before step {story.numbers[stale.used]}."
     )
+
+
+def _admitted(graph: Graph, story: Story, stale: Stale) -> str:
+    """Say that the value was put there inside the very section that was to keep it out."""
+    run = graph.run
+    for section in story.sections:
+        if section.thread != run.schedule[stale.missed].thread:
+            continue
+        if section.first < stale.since < section.last and stale.missed >= section.first:
+            function = f"{story.function(stale.since)}()"
+            text = f", inside the section begun at step {story.numbers[section.first]}"
+            met = checks(graph, stale.cell, section.first, stale.since)
+            if met:
+                return f"{text}; {_met(graph, story, function, met)}"
+            return f"{text}, which {function} does not check for"
+    return ""
 
 
 def _decided(graph: Graph, story: Story, stale: Stale) -> str:
@@ -125,7 +146,7 @@ def _found(graph: Graph, story: Story) -> str:
     """Say who left the values that the failing step looks at."""
     last = len(graph.run.schedule) - 1
     facts = []
-    for slot, writer in _looked_at(graph, graph.criteria[0]):
+    for slot, writer in looked_at(graph, graph.criteria[0]):
         if writer >= 0 and graph.nodes[writer].step != last and graph.is_shared(slot):
             facts.append(f"{_is_since(graph, story, slot, graph.nodes[writer].step)}")
     if not facts:
@@ -133,7 +154,7 @@ def _found(graph: Graph, story: Story) -> str:
     return f"At step {story.numbers[last]}, {' and '.join(dict.fromkeys(facts[:_FEW]))}."
 
 
-def _looked_at(graph: Graph, node: int) -> list[tuple[int, int]]:
+def looked_at(graph: Graph, node: int) -> list[tuple[int, int]]:
     """Return what the failing condition was computed from, in the failing step itself.
 
     The conditions that led there count if there is nothing else (`any` is a chain of jumps).
@@ -162,13 +183,24 @@ def _left(graph: Graph, story: Story) -> str:
     run = graph.run
     assert run.violation is not None
     facts = []
-    for slot, wanted in list(culprits(run.program, run.violation, run.states[-1]).items())[:_FEW]:
+    for slot, wanted in _worst(graph, culprits(run.program, run.violation, run.states[-1])):
         cell, value = run.program.cells[slot], run.states[-1][slot]
         text = f"{cell.name} is {cell.show(value)} in the end"
         text += f", not {cell.show(wanted)}" if wanted is not None else ""
         step = _blamed(graph, slot, value - wanted if wanted is not None else 0)
         facts.append(f"{text}{_by(graph, story, slot, step)}.")
     return " ".join(facts)
+
+
+def _worst(graph: Graph, cells: dict[int, int | None]) -> list[tuple[int, int | None]]:
+    """Return the cells worth telling: counters before others, those that moved before others."""
+
+    def rank(slot: int) -> tuple[bool, bool]:
+        moved = any(state[slot] != graph.run.states[0][slot] for state in graph.run.states)
+        return not moved, bool(graph.run.program.cells[slot].names)
+
+    first = min(map(rank, cells), default=None)
+    return [(slot, wanted) for slot, wanted in cells.items() if rank(slot) == first][:_FEW]
 
 
 def _by(graph: Graph, story: Story, slot: int, step: int | None) -> str:

@@ -5,18 +5,17 @@ Invariant: all state is reachable from `threads` and the predicates; set-up is o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
-from types import FunctionType, MethodType, ModuleType
-from typing import Any
 
+from mmunotify.check.balance import balances
+from mmunotify.check.reach import reachable_objects
 from mmunotify.lang.driver import Driver
-from mmunotify.lang.table import Table
+from mmunotify.lang.predicate import Quantifier, quantifier_of
 from mmunotify.lang.thread import Thread
 from mmunotify.primary.mm import Mm
 
-__all__ = ["Predicate", "World", "reachable_objects"]
+__all__ = ["Predicate", "World"]
 
 Predicate = Callable[[], bool]
 
@@ -25,8 +24,9 @@ Predicate = Callable[[], bool]
 class World:
     """The closed system of one scenario.
 
-    `finals`: (property, predicate) that hold when all threads are done. `always`, `never`,
-    `reachable`: the user's predicates by name.
+    `finals`: (property, predicate) that hold when all threads are done: `quiescent` of every object
+    that has such a method (locks, the mm, drivers), and every counter that a driver counts down
+    (`Balance`). `always`, `never`, `reachable`: the drivers' own predicates by name.
     """
 
     mm: Mm
@@ -38,35 +38,25 @@ class World:
     reachable: dict[str, Predicate] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for found in reachable_objects(self.threads):
-            attach = getattr(found, "attach", None)
-            if attach is not None:
-                attach(self.threads)
-        for found in reachable_objects(self.threads):
-            quiescent = getattr(found, "quiescent", None)
-            if quiescent is not None:
-                self.finals.append(("quiescent", quiescent))
+        found = list(reachable_objects([*self.threads, self.mm, *self.drivers]))
+        for one in found:
+            if hasattr(one, "attach"):
+                one.attach(self.threads)
+        self.finals += [("quiescent", one.quiescent) for one in found if hasattr(one, "quiescent")]
+        for driver in self.drivers:
+            self.finals += [("quiescent", balance.quiescent) for balance in balances(driver)]
+            self._add_predicates(driver)
 
-
-def reachable_objects(roots: Iterable[Any]) -> Iterator[Any]:
-    """Yield every object of the model that can be reached from `roots`, each once."""
-    seen: dict[int, Any] = {}
-    queue = list(roots)
-    while queue:
-        found = queue.pop(0)
-        if id(found) in seen or isinstance(found, str | int | float | Enum | type | ModuleType):
-            continue
-        seen[id(found)] = found
-        if isinstance(found, Table):
-            queue += [*found.keys, *found.values.values()]
-        if isinstance(found, list | tuple | set | frozenset):
-            queue += list(found)
-        elif isinstance(found, dict):
-            queue += list(found.values())
-        elif isinstance(found, MethodType):
-            queue.append(found.__self__)
-        elif isinstance(found, FunctionType):
-            queue += [cell.cell_contents for cell in found.__closure__ or ()]
-        elif hasattr(found, "__dict__"):
-            yield found
-            queue += list(vars(found).values())
+    def _add_predicates(self, driver: Driver) -> None:
+        groups = {
+            Quantifier.ALWAYS: self.always,
+            Quantifier.NEVER: self.never,
+            Quantifier.REACHABLE: self.reachable,
+        }
+        for name in dir(type(driver)):
+            quantifier = quantifier_of(getattr(type(driver), name))
+            if quantifier is not None:
+                group = groups[quantifier]
+                group[name if name not in group else f"{name} of {driver.name}"] = getattr(
+                    driver, name
+                )

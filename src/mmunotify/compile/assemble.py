@@ -162,7 +162,8 @@ class _Assembler:
                 fields[n] = starts[arg.number]  # type: ignore[union-attr]
             elif role is Role.EPOCH:
                 assert isinstance(arg, int)
-                fields[n] = list(self.epochs).index(arg) if arg in self.epochs else -1
+                self.epochs.setdefault(arg, [])  # bumped, though nobody keeps a snapshot
+                fields[n] = list(self.epochs).index(arg)
             else:
                 assert isinstance(arg, int)
                 fields[n] = arg

@@ -21,6 +21,7 @@ from mmunotify.lang.intrinsics import (
 from mmunotify.lang.mutex import Mutex
 from mmunotify.lang.page_range import Event, PageRange
 from mmunotify.lang.pages import Pages
+from mmunotify.lang.predicate import always, never, reachable
 from mmunotify.lang.queue import Queue
 from mmunotify.lang.rcu import Rcu
 from mmunotify.lang.recursive_rwsem import RecursiveRwSem
@@ -68,10 +69,13 @@ __all__ = [
     "Thread",
     "Violation",
     "WaitQueue",
+    "always",
     "atomic",
     "choose",
     "current",
     "might_sleep",
+    "never",
+    "reachable",
     "require",
     "wait_until",
 ]

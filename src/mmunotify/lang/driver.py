@@ -41,12 +41,17 @@ class Driver:
 
     `tlb` is its translation cache, one a device (`primary.secondary_tlb`). By default the device
     walks `self.spte[page]`, a `Table` from page to frame or None; a driver with a `writable` table
-    beside it has read-only translations too, without one every fault asks for write.
+    beside it has read-only translations too, without one every fault asks for write. An `accessed`
+    table is set by the hardware.
+
+    A method decorated with `always`, `never` or `reachable` is a property of the driver; a method
+    `quiescent` returns whether it is at rest, asked when all threads are done.
     """
 
     tlb: Any
 
     def __init__(self, mm: Any) -> None:
+        self.name = type(self).__name__.lower()
         self.mm = mm
 
     def invalidate_range_start(self, rng: PageRange) -> None:

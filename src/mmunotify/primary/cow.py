@@ -24,11 +24,13 @@ class Cow(Operation):
     def __init__(self, mm: Mm, page: int | None = None) -> None:
         super().__init__(mm, 0 if page is None else page)
         mm.ghost.watches_copies = True
+        mm.ghost.watches_protection = True
         if mm.child is None:
             mm.child = Child(mm)
         shared = mm.pte[self.pick()]
         if shared is not None and mm.child.pte[self.pick()] is None:
             mm.pte_write[self.pick()] = False
+            mm.ghost.protected[self.pick()] = True  # the fork has long returned
             mm.child.pte[self.pick()] = shared
             shared.refcount.set(shared.refcount.read() + 1)
         self.cpu = Cpu(mm)

@@ -21,7 +21,8 @@ class Cpu:
 
     def __init__(self, mm: Mm) -> None:
         self.mm = mm
-        self.tlb = TlbCache(mm.pages)
+        self.name = f"cpu{len(mm.cpus)}"
+        self.tlb = TlbCache(mm.pages, f"{self.name}_tlb")
         mm.cpus = (*mm.cpus, self)
 
     def access(self, page: int, write: bool) -> None:

@@ -19,6 +19,7 @@ class Device:
     """One device (or virtual CPU) behind `driver`, with the cache number `number`."""
 
     def __init__(self, driver: Driver, number: int = 0) -> None:
+        self.name = f"{driver.name}.device{number}"
         self.driver = driver
         self.mm: Mm = driver.mm
         self.cache: TlbCache = driver.tlb.caches[number]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mmunotify.primary.cpu import Cpu
     from mmunotify.primary.fork import Child
     from mmunotify.primary.operation import Operation
-    from mmunotify.protocols.notifiers import Notifiers
+    from mmunotify.primary.notifiers import Notifiers
 
 __all__ = ["Mm"]
 

@@ -29,7 +29,7 @@ class SecondaryTlb:
     def __init__(self, driver: Driver, devices: int = 1) -> None:
         self.driver = driver
         self.pages: Pages = driver.mm.pages
-        self.caches = tuple(TlbCache(self.pages) for _ in range(devices))
+        self.caches = tuple(TlbCache(self.pages, f"{driver.name}.tlb{n}") for n in range(devices))
         self.walks = type(driver).walk is not Driver.walk or hasattr(driver, "spte")
         self.writable: Table[bool] | None = getattr(driver, "writable", None)
         self.accessed: Table[bool] | None = getattr(driver, "accessed", None)

@@ -17,7 +17,8 @@ __all__ = ["TlbCache"]
 class TlbCache:
     """A frame for each page, and whether writing is permitted."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, name: str) -> None:
+        self.name = name
         self.pages = pages
         self.frame: Table[Frame | None] = Table(pages)
         self.writable: Table[bool] = Table(pages, False)

@@ -14,12 +14,12 @@ from mmunotify.lang.page_range import PageRange
 from mmunotify.lang.spinlock import SpinLock
 from mmunotify.lang.srcu import Srcu
 from mmunotify.primary.mm import Mm
-from mmunotify.protocols.notifiers import Notifiers
+from mmunotify.protocols.subscriptions import Subscriptions
 
 __all__ = ["SrcuNotifiers"]
 
 
-class SrcuNotifiers(Notifiers):
+class SrcuNotifiers(Subscriptions):
     """`struct mmu_notifier_subscriptions`.
 
     Readers under SRCU since Linux kernel commit 21a92735f660 (in v3.7); release before unlinking
@@ -59,8 +59,7 @@ class SrcuNotifiers(Notifiers):
                 if subscription.hashed:
                     subscription.release()
             with self.lock:
-                for subscription in self.subscriptions:
-                    subscription.hashed = False
+                self._unlink_all()
         self.srcu.synchronize()
 
     # -- what operations call -------------------------------------------------------------------
@@ -84,9 +83,7 @@ class SrcuNotifiers(Notifiers):
                 if not rng.blockable:
                     current().preempt_count -= 1  # non_block_end
         if failed:
-            for subscription in self.subscriptions:
-                if subscription.hashed:
-                    subscription.end(rng)
+            self._end_all(rng)
         self.read_unlock()
         if failed:
             raise EAGAIN
@@ -96,9 +93,7 @@ class SrcuNotifiers(Notifiers):
         if rng.blockable:
             might_sleep()
         self.read_lock()
-        for subscription in self.subscriptions:
-            if subscription.hashed:
-                subscription.end(rng)
+        self._end_all(rng)
         self.read_unlock()
 
     def arch_invalidate_secondary_tlbs(self, rng: PageRange) -> None:
@@ -119,6 +114,11 @@ class SrcuNotifiers(Notifiers):
         self.read_unlock()
         return young
 
+    def _end_all(self, rng: PageRange) -> None:
+        for subscription in self.subscriptions:
+            if subscription.hashed:
+                subscription.end(rng)
+
     # -- the list -------------------------------------------------------------------------------
 
     def read_lock(self) -> None:
@@ -130,3 +130,7 @@ class SrcuNotifiers(Notifiers):
         """`srcu_read_unlock`."""
         if self.changes:
             self.srcu.read_unlock()
+
+    def _unlink_all(self) -> None:
+        for subscription in self.subscriptions:
+            subscription.hashed = False

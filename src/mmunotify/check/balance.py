@@ -1,0 +1,69 @@
+"""`Balance`: counters of a driver that must be back where they began.
+
+Invariant: a counter counts something that is held if, and only if, the driver's code counts it down
+somewhere (`self.counter -= 1`); one that is only counted up is a sequence number.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from functools import cache
+
+from mmunotify.check.reach import reachable_objects
+from mmunotify.lang.counter import Counter
+from mmunotify.lang.driver import Driver
+from mmunotify.primary.mm import Mm
+
+__all__ = ["Balance", "balances"]
+
+
+class Balance:
+    """One such counter, with the value it had after set-up."""
+
+    def __init__(self, driver: Driver, counter: Counter) -> None:
+        self.mm: Mm = driver.mm
+        self.driver = driver
+        self.counter = counter
+        self.start = counter.read()
+
+    def quiescent(self) -> bool:
+        """Tell whether the counter is back, unless its driver was torn down on the way.
+
+        A driver that unsubscribes between the start and the end of a section never sees the end.
+        """
+        return not self.mm.notifiers.subscribed(self.driver) or self.counter == self.start
+
+
+def balances(driver: Driver) -> Iterator[Balance]:
+    """Yield the counters of `driver`, and of its own objects, that its code counts down."""
+    for found in reachable_objects([driver], within=_belongs_to_driver):
+        names = _counted_down(type(found))
+        for name, value in vars(found).items():
+            if isinstance(value, Counter) and name in names:
+                yield Balance(driver, value)
+
+
+def _belongs_to_driver(found: object) -> bool:
+    module = type(found).__module__
+    return isinstance(found, Driver) or not module.startswith(
+        ("mmunotify.lang", "mmunotify.primary", "mmunotify.protocols")
+    )
+
+
+@cache
+def _counted_down(cls: type) -> frozenset[str]:
+    """Return the attributes x of which the class's code has an `x -= ...`."""
+    found: set[str] = set()
+    for base in cls.__mro__[:-1]:
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
+        except (OSError, TypeError, SyntaxError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Sub):
+                if isinstance(node.target, ast.Attribute):
+                    found.add(node.target.attr)
+    return frozenset(found)
