@@ -154,6 +154,7 @@ class Search {
                    std::uint32_t parallel_from, std::int64_t walk_steps, std::uint64_t seed, bool first_violation,
                    const nb::object& progress) {
     if (busy_.exchange(true)) throw std::runtime_error("this search is running already");
+    const Done done{busy_};
     core::Options options;
     options.limits = {max_states, max_bytes, max_seconds, std::min(std::max(workers, 1), 256),
                       parallel_from};
@@ -181,7 +182,6 @@ class Search {
       const nb::gil_scoped_release release;
       result = search_->run(options, report);
     }
-    busy_ = false;
     if (error) throw std::move(*error);
     return result;
   }
@@ -224,6 +224,12 @@ class Search {
   int bits() const { return search_->model().layout.bits(); }
 
  private:
+  // Ends a run, however it ends.
+  struct Done {
+    std::atomic<bool>& busy;
+    ~Done() { busy = false; }
+  };
+
   std::unique_ptr<core::Search> search_;
   std::atomic<bool> busy_{false};
 };

@@ -50,6 +50,7 @@ class Bfs {
   // reached. A search that has found a violation stays where it is.
   Stop run(const Limits& limits, const Report& report);
 
+  bool started() const { return started_; }
   Progress progress() const;
   const Finding& finding() const { return finding_; }
   // The state expanded when the finding was met, or the state that violates a predicate.

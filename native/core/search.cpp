@@ -4,7 +4,7 @@ namespace mmunotify::core {
 
 Result Search::run(const Options& options, const Report& report) {
   Result result;
-  if (!walk_ && options.walk_steps > 0) {
+  if (!walk_ && options.walk_steps > 0 && !bfs_.started()) {
     walk_ = std::make_unique<Walk>(model_, options.seed);
     walk_finding_ = walk_->run(options.walk_steps);
     // A walk may meet a fault by a way the search would not take first: let the search report it.

@@ -53,6 +53,7 @@ Outcome Vm::start(int thread, int boundary, const Value* cells) {
 
 Outcome Vm::next() {
   if (++alternatives_ > max_alternatives) return stop_fault(Fault::choices);
+  ++effort_;
   Branch& branch = branches_.back();
   const std::size_t size = slots_.size() + soft_.size();
   const Value* saved = saved_.data() + (branches_.size() - 1) * size;
@@ -311,7 +312,7 @@ Outcome Vm::execute(const Code* ip) {
     VM_NEXT;
   VM_OP(loop):
     if (--budget_ < 0) return stop_fault(Fault::endless);
-    ++loops_;
+    ++effort_;
     ip = code_ + ip->d;
     VM_GO;
   VM_OP(stop):

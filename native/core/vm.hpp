@@ -58,8 +58,8 @@ class Vm {
   Outcome evaluate(int number, int result_slot, const Value* cells, Value& value);
 
   const Value* cells() const { return slots_.data(); }
-  // Jumps back in all steps so far: a measure of time that does not depend on the machine.
-  std::int64_t loops() const { return loops_; }
+  // Jumps back and alternatives in all steps so far: time that does not depend on the machine.
+  std::int64_t effort() const { return effort_; }
   int boundary() const { return boundary_; }
   int failure() const { return failure_; }
   Fault fault() const { return fault_; }
@@ -98,7 +98,7 @@ class Vm {
   std::vector<std::int32_t> given_;
   std::size_t reported_ = 0;
   std::int32_t budget_ = 0;
-  std::int64_t loops_ = 0;
+  std::int64_t effort_ = 0;
   std::int32_t alternatives_ = 0;
   std::int32_t boundary_ = 0;
   std::int32_t failure_ = 0;

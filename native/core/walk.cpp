@@ -6,7 +6,7 @@ namespace mmunotify::core {
 namespace {
 
 constexpr std::size_t longest = 2000;       // steps of one walk: a loop must not take them all
-constexpr std::int64_t most_loops = 1 << 20;  // jumps back in all: long steps must not take for ever
+constexpr std::int64_t most_effort = 1 << 20;  // within steps: long ones must not take for ever
 
 }  // namespace
 
@@ -29,7 +29,7 @@ Finding Walk::run(std::int64_t steps) {
     if ((finding_ = judge_.judge(cells_.data()))) return finding_;
     Moved moved = Moved::yes;
     while (moved == Moved::yes && steps_.size() < longest && steps-- > 0) {
-      if (vm_.loops() + all_.loops() > most_loops) return {};
+      if (vm_.effort() + all_.effort() > most_effort) return {};
       moved = move();
     }
     if (moved == Moved::finding) return finding_;

@@ -34,6 +34,11 @@ OWNERS = ("nobody", "page 0")
 BOTH = (0, 1)
 
 
+def _instr(op: Op, fields: Sequence[int], location: int) -> Instr:
+    a, b, c, d, e = (*fields, 0, 0, 0, 0, 0)[:5]
+    return Instr(op, a, b, c, d, e, location)
+
+
 @dataclass
 class Assembler:
     """Collects cells, threads and instructions; slots of scratch come after all cells."""
@@ -69,7 +74,7 @@ class Assembler:
 
     def emit(self, op: Op, *fields: int) -> int:
         """Append an instruction at the current location."""
-        self.code.append(Instr(op, *fields, location=self.at))
+        self.code.append(_instr(op, fields, self.at))
         return len(self.code) - 1
 
     def jump(self, op: Op, *fields: int) -> int:
@@ -80,9 +85,9 @@ class Assembler:
         """Let `jump` go to the next instruction."""
         old = self.code[jump]
         roles = {Op.JMP: "a", Op.JZ: "b", Op.JNZ: "b", Op.JEQK: "c", Op.JNEK: "c", Op.JNE: "c"}
-        fields = {name: getattr(old, name) for name in "abcde"}
-        fields[roles[old.op]] = len(self.code)
-        self.code[jump] = Instr(old.op, **fields, location=old.location)
+        fields = list(old.fields)
+        fields["abcde".index(roles[old.op])] = len(self.code)
+        self.code[jump] = _instr(old.op, fields, old.location)
 
     def step(self) -> None:
         """End the step; the next instruction begins another."""
@@ -327,7 +332,9 @@ class Kvm:
         asm.emit(Op.LDX, s + 1, self.owner[0], s, 2, self.index)
         asm.emit(Op.CONST, s + 2, 0)
         asm.emit(Op.EQ, s + 1, s + 1, s + 2)
-        failure = asm.fails("no_stale_translation", "the device accesses {0}, which is free", self.tlb)
+        failure = asm.fails(
+            "no_stale_translation", "the device accesses {0}, which is free", self.tlb
+        )
         asm.emit(Op.ASSERT, s + 1, failure)
         asm.land(none)
         asm.land(flushed)

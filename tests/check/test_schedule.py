@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.check.handmade import Assembler, Kvm, abba, found
 
 from mmunotify.check.schedule import (
     Move,
@@ -26,7 +27,6 @@ from mmunotify.ir import interp
 from mmunotify.ir.interp import State
 from mmunotify.ir.ops import Op
 from mmunotify.ir.program import Program
-from tests.check.handmade import Assembler, Kvm, abba, found
 
 MOVES = st.builds(
     Move,
@@ -72,9 +72,7 @@ def macros(program: Program, schedule: Schedule, size: int) -> list[Macro]:
         state = after if isinstance(after, tuple) else state
         boundary = interp.pc(program, state, move.thread) if isinstance(after, tuple) else -1
         if path and path[-1].thread == move.thread and count < size:
-            path[-1] = replace(
-                path[-1], choices=path[-1].choices + done.choices, boundary=boundary
-            )
+            path[-1] = replace(path[-1], choices=path[-1].choices + done.choices, boundary=boundary)
             count += 1
         else:
             path.append(Macro(move.thread, done.choices, boundary))

@@ -8,16 +8,16 @@ from functools import lru_cache
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.check.handmade import Assembler, Kvm, abba, found
 
 from mmunotify.check.reorder import fewest_switches, switches
 from mmunotify.check.schedule import Move, Schedule, advance, replay
-from mmunotify.check.shorten import explore, shorten
+from mmunotify.check.shorten import core_finder, explore, shorten
 from mmunotify.check.violation import Kind, same_violation
 from mmunotify.ir import interp
 from mmunotify.ir.interp import State, Stepped
 from mmunotify.ir.ops import Op
 from mmunotify.ir.program import PredicateKind, Program
-from tests.check.handmade import Assembler, Kvm, abba, found
 
 
 @lru_cache
@@ -191,17 +191,29 @@ def test_without_time_to_search_it_is_shortened_all_the_same() -> None:
 
 def test_an_engine_is_believed_only_if_it_found_the_same() -> None:
     """What an engine's search found counts as shortest, unless it is another violation."""
-    program, calls = Kvm().build(), []
+    program = Kvm().build()
     best = found(program, Kind.FAILURE, "no_stale_translation")
+    long = walk(program, 4)
+    calls = []
 
     def finder(states: int, seconds: float) -> Schedule | None:
         calls.append((states, seconds))
         return best
 
-    short = shorten(program, walk(program, 4), states=10, seconds=1.0, finder=finder)
-    assert calls == [(10, 1.0)]
-    assert short.shortest
-    assert len(short.schedule) == len(best)
+    short = shorten(program, long, states=0, seconds=1.0, finder=finder)
+    assert calls == [(0, 1.0)]
+    assert (len(short.schedule), short.shortest) == (len(best), True)
+    other = shorten(program, long, states=0, seconds=1.0, finder=lambda *_: (Move(0),))
+    assert not other.shortest
+
+
+def test_the_core_finds_the_shortest() -> None:
+    """The native search and the one in the interpreter agree."""
+    pytest.importorskip("mmunotify._core")
+    program = Kvm().build()
+    best = found(program, Kind.FAILURE, "no_stale_translation")
+    short = shorten(program, walk(program, 4), states=100_000, finder=core_finder(program))
+    assert (len(short.schedule), short.shortest) == (len(best), True)
 
 
 def test_deadlocks_are_shortened() -> None:

@@ -18,7 +18,7 @@ def odometer(digits: int, *, base: int = 4, ballast: int = 0, threads: int = 1) 
     cells = []
     for digit in range(digits):
         cells.append(b.cell(f"digit{digit}", 0, base - 1, 0))
-        b.array(f"ballast{digit}", max(1, ballast // digits), -128, 127, -100)
+        b.array(f"ballast{digit}", max(1, ballast // digits), -128, 127, 0)
     for number in range(threads):
         t = b.thread(f"t{number}", 1, daemon=True)
         t.boundary()

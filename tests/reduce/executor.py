@@ -118,26 +118,35 @@ class _Search:
                 return t
         return None
 
+    def results(self, state: State, thread: int) -> list[State]:
+        """Return the states after a step of `thread`; note what fails."""
+        after = []
+        for result in self.steps(state, thread):
+            if isinstance(result, Failed):
+                self.found.violations.add(self.program.failures[result.failure].property)
+            else:
+                after.append(result)
+        return after
+
+    def chain(self, state: State) -> list[State]:
+        """Run threads alone as long as each has one way to go on; return what is to be stored."""
+        while (t := self.alone(state)) is not None:
+            after = self.results(state, t)
+            if len(after) != 1:
+                return after
+            state = after[0]
+        return [state]
+
     def expand(self, state: State) -> Iterator[State]:
-        """Yield the successors to be stored; chains of steps alone are run through."""
-        todo = [state]
-        while todo:
-            here = todo.pop()
-            t = self.alone(here)
-            some = False
-            for u in range(len(self.program.threads)) if t is None else [t]:
-                for result in self.steps(here, u):
-                    some = True
-                    if isinstance(result, Failed):
-                        failure = self.program.failures[result.failure]
-                        self.found.violations.add(failure.property)
-                    elif self.alone(result) is None:
-                        yield result
-                    else:
-                        todo.append(result)
-            if not some:
-                self.found.ends.add(here)
-                self.found.deadlock |= not is_terminal(self.program, here)
+        """Yield the successors to be stored."""
+        t = self.alone(state)
+        threads = range(len(self.program.threads)) if t is None else [t]
+        if not any(next(self.steps(state, u), None) for u in threads):
+            self.found.ends.add(state)
+            self.found.deadlock |= not is_terminal(self.program, state)
+        for u in threads:
+            for after in self.results(state, u):
+                yield from self.chain(after)
 
     def look(self, state: State) -> None:
         """Evaluate the predicates in a stored state."""

@@ -53,17 +53,24 @@ def _belongs_to_driver(found: object) -> bool:
     )
 
 
-@cache
 def _counted_down(cls: type) -> frozenset[str]:
     """Return the attributes x of which the class's code has an `x -= ...`."""
     found: set[str] = set()
     for base in cls.__mro__[:-1]:
         try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
-        except (OSError, TypeError, SyntaxError):
+            source = inspect.getsource(base)
+        except (OSError, TypeError):
             continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Sub):
-                if isinstance(node.target, ast.Attribute):
-                    found.add(node.target.attr)
+        found |= _in_source(source)
+    return frozenset(found)
+
+
+@cache
+def _in_source(source: str) -> frozenset[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(textwrap.dedent(source))):
+        if not isinstance(node, ast.AugAssign) or not isinstance(node.op, ast.Sub):
+            continue
+        if isinstance(node.target, ast.Attribute):
+            found.add(node.target.attr)
     return frozenset(found)

@@ -97,7 +97,6 @@ class _TappedEpoch(Epoch):
         super().bump()
 
 
-@cache
 def _tapped(cls: type, names: tuple[str, ...]) -> type:
     return type(cls.__name__, (cls,), {name: _property(name) for name in names})
 

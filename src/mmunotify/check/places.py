@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 from pathlib import PurePath
 
-from mmunotify.ir.program import Cell, Location, Program
+from mmunotify.ir.program import Cell, CellKind, Location, Program
 
 __all__ = ["GROUPS", "Places", "driver_files", "function_name", "groups", "is_primitive"]
 
@@ -131,9 +131,12 @@ def _group(cell: Cell, label: str) -> str:
 
 
 def groups(program: Program) -> tuple[str, ...]:
-    """Return the group of every cell."""
+    """Return the group of every cell; "" for those that are not shared."""
     labels = (*program.labels, *("",) * len(program.cells))
-    found = [_group(cell, label) for cell, label in zip(program.cells, labels, strict=False)]
+    found = [
+        _group(cell, label) if cell.kind is CellKind.SHARED else ""
+        for cell, label in zip(program.cells, labels, strict=False)
+    ]
     for kind in program.symmetry:
         if kind.name.lower() in _FRAME:
             for cell in (cell for column in kind.columns for cell in column):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mmunotify.check.cells import IsCell, Instrumented, assigned_cells
+from mmunotify.check.cells import Instrumented, IsCell, assigned_cells
 from mmunotify.check.schedule import Move
 from mmunotify.check.world import World
 from mmunotify.lang.intrinsics import Failure, Violation
@@ -21,8 +21,6 @@ from mmunotify.lang.runtime import installed
 from mmunotify.lang.thread import Thread
 
 __all__ = ["Ending", "Outcome", "PlainRun"]
-
-Pick = Callable[[Sequence[int]], int]
 
 
 class Ending(StrEnum):
@@ -80,18 +78,16 @@ class _Worker:
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Go on when `condition()` holds; inside `atomic` another choice may make it hold."""
-        if self.depth == 0:
-            self.waiting = condition
-            self.run.hand_over(self)
-        elif not self.run.holds(self, condition) and not self._choose_again(condition):
-            self.waiting = condition
-            self.run.hand_over(self)
+        if self.depth and (self.run.holds(self, condition) or self._choose_again(condition)):
+            return
+        self.waiting = condition
+        self.run.hand_over(self)
         self.waiting = None
 
     def choose(self, alternatives: Sequence[Any]) -> Any:
         """Take the alternative that the schedule says."""
         self.last = alternatives
-        picked = self.run.choose(self, len(alternatives))
+        picked = self.run.choose(len(self.choices), len(alternatives))
         self.choices.append(picked)
         return alternatives[picked]
 
@@ -138,7 +134,7 @@ class _Worker:
                 self.run.finish_with(error)
                 return
             self.done = True
-            self.run.leave(self)
+            self.run.leave()
 
 
 class PlainRun:
@@ -160,7 +156,6 @@ class PlainRun:
         self.on_step = on_step
         self.quiet = False
         self.asking: _Worker | None = None
-        self.free_choice = False
         self._cells = Instrumented(world, is_cell or assigned_cells(world))
         self._workers = [_Worker(self, n, t) for n, t in enumerate(world.threads)]
         self._main = threading.Semaphore(0)
@@ -168,43 +163,21 @@ class PlainRun:
         self._outcome: tuple[Ending, Violation | None] | None = None
         self._error: BaseException | None = None
         self._stopping = False
-        self._next: Callable[[list[int]], int | None] = lambda enabled: None
-        self._tape: Callable[[_Worker, int], int] = lambda worker, count: 0
+        self._schedule: Sequence[Move] | None = None
+        self._limit = 0
+        self._stay = 0.0
         self._random = random.Random(0)
 
     def run(self, schedule: Sequence[Move]) -> Outcome:
         """Replay `schedule`: in each move a thread makes one step with the given choices."""
-        moves = list(schedule)
-
-        def following(enabled: list[int]) -> int | None:
-            at = len(self._moves)
-            if at >= len(moves):
-                return None
-            if moves[at].thread not in enabled:
-                raise ValueError(f"step {at + 1}: thread {moves[at].thread} cannot move")
-            return moves[at].thread
-
-        def taped(worker: _Worker, count: int) -> int:
-            given = moves[len(self._moves) - 1].choices if self._moves else ()
-            at = len(worker.choices)
-            return given[at] if at < len(given) else 0
-
-        self._next, self._tape = following, taped
+        self._schedule = tuple(schedule)
         return self._go()
 
     def random_run(self, seed: int, limit: int = 10_000) -> Outcome:
         """Make up to `limit` steps at random; the outcome says which."""
-        self._random = rng = random.Random(seed)
-        stay = rng.choice((0.0, 0.5, 0.9))
-        self.free_choice = True
-
-        def randomly(enabled: list[int]) -> int | None:
-            if len(self._moves) >= limit:
-                return None
-            last = self._moves[-1][0] if self._moves else -1
-            return last if last in enabled and rng.random() < stay else rng.choice(enabled)
-
-        self._next, self._tape = randomly, lambda worker, count: rng.randrange(count)
+        self._random = random.Random(seed)
+        self._stay = self._random.choice((0.0, 0.5, 0.9))
+        self._limit = limit
         return self._go()
 
     # -- called by the workers ------------------------------------------------------------------
@@ -221,15 +194,23 @@ class PlainRun:
         if self.on_step is not None:
             self.on_step(worker.number)
 
-    def leave(self, worker: _Worker) -> None:
-        """`worker` is done: let another one go on."""
+    def leave(self) -> None:
+        """The calling worker is done: let another one go on."""
         chosen = self._pick()
         if chosen is not None:
             chosen.go.release()
 
-    def choose(self, worker: _Worker, count: int) -> int:
-        """Return the alternative to take."""
-        return self._tape(worker, count)
+    @property
+    def free_choice(self) -> bool:
+        """Whether choices are made at random."""
+        return self._schedule is None
+
+    def choose(self, made: int, count: int) -> int:
+        """Return which of `count` alternatives to take, after `made` choices in this step."""
+        if self._schedule is None:
+            return self._random.randrange(count)
+        given = self._schedule[len(self._moves) - 1].choices if self._moves else ()
+        return given[made] if made < len(given) else 0
 
     def order(self, count: int) -> list[int]:
         """Return the numbers of `count` alternatives in random order."""
@@ -274,7 +255,7 @@ class PlainRun:
             self.finish(Ending.DEADLOCK)
             return None
         try:
-            number = self._next(enabled)
+            number = self._following(enabled)
         except ValueError as error:
             self.finish_with(error)
             return None
@@ -285,6 +266,21 @@ class PlainRun:
         chosen.choices = []
         self._moves.append((number, chosen.choices))
         return chosen
+
+    def _following(self, enabled: list[int]) -> int | None:
+        """Return the thread of the next step, None if there is none; raise `ValueError`."""
+        at = len(self._moves)
+        if self._schedule is None:
+            if at >= self._limit:
+                return None
+            last = self._moves[-1][0] if self._moves else -1
+            stays = last in enabled and self._random.random() < self._stay
+            return last if stays else self._random.choice(enabled)
+        if at >= len(self._schedule):
+            return None
+        if self._schedule[at].thread not in enabled:
+            raise ValueError(f"step {at + 1}: thread {self._schedule[at].thread} cannot move")
+        return self._schedule[at].thread
 
     def _go(self) -> Outcome:
         self._cells.install()

@@ -19,7 +19,7 @@ _PLAIN = (str, int, float, Enum, type, ModuleType)
 
 
 def reachable_objects(
-    roots: Iterable[Any], within: Callable[[Any], bool] = lambda found: True
+    roots: Iterable[Any], within: Callable[[Any], bool] | None = None
 ) -> Iterator[Any]:
     """Yield every object with attributes that `roots` lead to, each once.
 
@@ -35,7 +35,7 @@ def reachable_objects(
         parts = _inside(found)
         if parts is not None:
             queue.extend(parts)
-        elif hasattr(found, "__dict__") and within(found):
+        elif hasattr(found, "__dict__") and (within is None or within(found)):
             yield found
             queue.extend(vars(found).values())
             if isinstance(found, Table):

@@ -55,7 +55,7 @@ def chosen_scenarios(driver: type[Driver], options: Options) -> list[Scenario]:
     """Return the scenarios that the options ask for; raise `DiagnosticError` E304."""
     _require_known("protocol", [options.protocol] if options.protocol else [], list(PROTOCOLS))
     _require_known("property", list(options.properties), list(PROPERTIES))
-    every = standard(driver, options.protocol or "srcu")
+    every = standard(driver, protocol=options.protocol or "srcu")
     if not options.scenarios:
         return every
     named = {s.name: s for s in every}

@@ -39,20 +39,29 @@ _SINGLE = (
     "oom_reaper",
     "exit",
 )
-# One of each kind, by the locks held and by the shape of the sequence, meets every other one.
-_PAIRED = (
-    "munmap",
-    "madvise_dontneed",
-    "punch_hole",
-    "mprotect",
-    "reclaim",
-    "migrate",
-    "ksm",
-    "cow",
-    "fork",
-    "exit",
+# What is combined with more than one device and with changes of the list: one of each kind, by the
+# locks held and by what becomes of the page.
+_DEVICES = ("munmap", "punch_hole", "mprotect", "reclaim", "migrate", "cow")
+_REGISTER = ("munmap", "madvise_dontneed", "punch_hole", "migrate", "cow")
+_UNREGISTER = ("munmap", "punch_hole", "reclaim", "cow", "exit")
+_PAIRED = ("munmap", "madvise_dontneed", "punch_hole", "mprotect", "reclaim", "migrate", "cow")
+_MORE_PAIRS = (
+    ("punch_hole", "ksm"),
+    ("punch_hole", "fork"),
+    ("punch_hole", "exit"),
+    ("mremap", "migrate"),
+    ("reclaim", "exit"),
+    ("migrate", "fork"),
+    ("migrate", "exit"),
+    ("ksm", "cow"),
+    ("ksm", "fork"),
+    ("cow", "fork"),
+    ("mmap_fixed", "cpu_write"),
+    ("migrate", "cpu_write"),
+    ("ksm", "cpu_write"),
+    ("cow", "cpu_write"),
+    ("fork", "cpu_write"),
 )
-_WITH_CPU = ("mmap_fixed", "migrate", "ksm", "cow", "fork")
 
 
 @dataclass(frozen=True)
@@ -86,49 +95,43 @@ class Scenario:
         return _build(replace(self, **(overrides or {})), driver_class)
 
 
-def standard(driver_class: type[Driver], protocol: str = "srcu") -> list[Scenario]:
-    """All standard scenarios for a driver, the simplest first."""
+def standard(
+    driver_class: type[Driver], *, protocol: str = "srcu", all_pairs: bool = False
+) -> list[Scenario]:
+    """All standard scenarios for a driver, the simplest first.
+
+    Of the pairs of operations those that differ in kind; `all_pairs`: every pair.
+    """
     found = [
-        *_singles(),
-        *_devices(),
-        *_changes(),
+        *(Scenario(name, (name,)) for name in _SINGLE),
+        *(_small(f"{name}/2 devices", (name,), devices=2) for name in _DEVICES),
+        *(_small(f"{n}/register", (n,), membership=Membership(registers=True)) for n in _REGISTER),
+        *(
+            _small(f"{n}/unregister", (n,), membership=Membership(unregisters=True))
+            for n in _UNREGISTER
+        ),
         *_subscribers(driver_class),
-        *_pairs(),
+        *(_small("+".join(pair), pair) for pair in _pairs(all_pairs)),
     ]
     return [replace(scenario, protocol=protocol) for scenario in found]
 
 
-def _singles() -> Iterator[Scenario]:
-    for name in _SINGLE:
-        yield Scenario(name, (name,))
-
-
-def _devices() -> Iterator[Scenario]:
-    for name in _PAIRED:
-        yield _small(f"{name}/2 devices", (name,), devices=2)
-
-
-def _changes() -> Iterator[Scenario]:
-    for name in _PAIRED:
-        if name != "exit":  # register needs a user of the mm
-            yield _small(f"{name}/register", (name,), membership=Membership(registers=True))
-    for name in _PAIRED:
-        yield _small(f"{name}/unregister", (name,), membership=Membership(unregisters=True))
-
-
 def _subscribers(driver_class: type[Driver]) -> Iterator[Scenario]:
-    for name in ("munmap", "reclaim"):
-        yield _small(f"{name}/2 drivers", (name,), drivers=2)
+    yield _small("munmap/2 drivers", ("munmap",), drivers=2)
+    if driver_class.clear_flush_young is not Driver.clear_flush_young:
+        yield _small("reclaim/2 drivers", ("reclaim",), drivers=2)
 
 
-def _pairs() -> Iterator[Scenario]:
-    for pair in combinations_with_replacement(_PAIRED, 2):
-        if "exit" in pair and not all(OPERATIONS[name].foreign for name in pair):
-            continue
-        if pair != ("exit", "exit"):
-            yield _small("+".join(pair), pair)
-    for name in _WITH_CPU:
-        yield _small(f"{name}+cpu_write", (name, "cpu_write"))
+def _pairs(everything: bool) -> Iterator[tuple[str, str]]:
+    if not everything:
+        yield from combinations_with_replacement(_PAIRED, 2)
+        yield from _MORE_PAIRS
+        return
+    for one, two in combinations_with_replacement((*_SINGLE, "cpu_write"), 2):
+        exits = "exit" in (one, two)
+        # A thread of the process keeps the address space: no exit meanwhile.
+        if one != "exit" and (not exits or OPERATIONS[one].foreign):
+            yield one, two
 
 
 def _small(

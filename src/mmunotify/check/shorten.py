@@ -23,7 +23,7 @@ from mmunotify.ir import interp
 from mmunotify.ir.interp import Blocked, Failed, State, Stepped
 from mmunotify.ir.program import Program
 
-__all__ = ["Explored", "Shortened", "explore", "shorten"]
+__all__ = ["Explored", "Finder", "Shortened", "core_finder", "explore", "shorten"]
 
 Finder = Callable[[int, float], Schedule | None]
 """An unreduced breadth-first search, given limits (states, seconds): the first violation found."""
@@ -47,8 +47,8 @@ def shorten(
 ) -> Shortened:
     """Return a schedule with fewest steps, and few switches, that ends in the same violation.
 
-    `finder` is an engine's search, tried before the slow one here. Each of them keeps within
-    `states` and `seconds`. Raise `ScheduleError` if `schedule` does not fit the program, and
+    `finder` is an engine's search (`core_finder`), tried before the slow one here. Each keeps
+    within `states` and `seconds`. Raise `ScheduleError` if `schedule` does not fit the program, and
     `ValueError` if it violates nothing.
     """
     goal = replay(program, schedule).violation
@@ -83,6 +83,22 @@ def _shortest(
     if explored.schedule is not None:
         return Shortened(explored.schedule, True)
     return Shortened(schedule, True) if explored.complete else None
+
+
+def core_finder(program: Program) -> Finder:
+    """Return the search of the native core, without any reduction.
+
+    Raise `ImportError` if the core is not built.
+    """
+    from mmunotify.check.search import Search
+
+    def find(states: int, seconds: float) -> Schedule | None:
+        found = Search(program).run(max_states=states, max_seconds=seconds, walks=False)
+        if not found.shortest:
+            return None
+        return tuple(Move(step.thread, step.choices) for step in found.schedule)
+
+    return find
 
 
 # -- breadth first -----------------------------------------------------------------------------

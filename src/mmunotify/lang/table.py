@@ -21,7 +21,7 @@ class Table(Generic[V]):
         self.keys = tuple(keys)
         if len(set(map(id, self.keys))) != len(self.keys) and len(set(self.keys)) != len(self.keys):
             raise ValueError("Table: a key is given twice")
-        self.values: dict[Any, V] = {key: value for key in self.keys}
+        self.values: dict[Any, V] = dict.fromkeys(self.keys, value)
 
     def __getitem__(self, key: Any) -> V:
         """Return the value at `key`; KeyError if it is no key of this table."""

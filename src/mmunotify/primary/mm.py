@@ -24,8 +24,8 @@ from mmunotify.primary.gup import get_user_pages_fast
 if TYPE_CHECKING:
     from mmunotify.primary.cpu import Cpu
     from mmunotify.primary.fork import Child
-    from mmunotify.primary.operation import Operation
     from mmunotify.primary.notifiers import Notifiers
+    from mmunotify.primary.operation import Operation
 
 __all__ = ["Mm"]
 

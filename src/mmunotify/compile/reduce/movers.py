@@ -89,11 +89,13 @@ def _touches(flow: Flow, locks: Locks | None, t: int, k: int) -> list[_Touch]:
     inside = locks.inside[t].get(k)
     if inside is None:
         return [_Touch(held, graph.reads[k], graph.writes[k])]
-    return [
-        _Touch(held | inside.get(at, 0), accesses.reads[at], accesses.writes[at])
-        for b in graph.regions[k]
-        for at in range(graph.blocks[b].start, graph.blocks[b].stop)
-    ]
+    found: dict[int, tuple[int, int]] = {}
+    for b in graph.regions[k]:
+        for at in range(graph.blocks[b].start, graph.blocks[b].stop):
+            under = held | inside.get(at, 0)
+            reads, writes = found.get(under, (0, 0))
+            found[under] = (reads | accesses.reads[at], writes | accesses.writes[at])
+    return [_Touch(under, reads, writes) for under, (reads, writes) in found.items()]
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ Invariant: whatever the evaluation does not follow is noted in `Uses` as a look 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from mmunotify.compile.reduce.cfg import Flow, Graph, bits, span
+from mmunotify.compile.reduce.cfg import Flow, Graph, bits
 from mmunotify.compile.reduce.liveness import Liveness
 from mmunotify.ir.ops import Op
 from mmunotify.ir.program import Instr
@@ -65,7 +65,9 @@ class _Path:
     clean: bool = True
 
     def copy(self) -> _Path:
-        return replace(self, slots=dict(self.slots), known=dict(self.known))
+        return _Path(
+            dict(self.slots), dict(self.known), self.written, self.asked, self.needs, self.clean
+        )
 
 
 @dataclass
@@ -84,19 +86,29 @@ class Uses:
     spoilt: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StepLocks:
     """What one micro step does to candidates.
 
     `exits`: by boundary that a path reaches, the values known there, and the candidates perhaps
-    written and asked for. `inside`: by instruction, the values known before it. `needs`: the
-    candidates without which being free nothing of the step can happen.
+    written and asked for. `inside`: by instruction, the values known before it, where any are.
+    `needs`: the candidates without which being free nothing of the step can happen.
     """
 
     exits: dict[int, tuple[dict[int, int], int, int]]
     inside: dict[int, dict[int, int]]
     needs: int
     uses: Uses
+
+    def leave(self, boundary: int, path: _Path) -> None:
+        """Note that `path` reaches `boundary`."""
+        self.needs &= path.needs
+        known, written, asked = self.exits.get(boundary, (path.known, 0, 0))
+        self.exits[boundary] = (
+            _common(known, path.known),
+            written | path.written,
+            asked | path.asked,
+        )
 
 
 class Evaluator:
@@ -115,39 +127,28 @@ class Evaluator:
         """Return what the step from boundary `k` does to candidates, or None for nothing."""
         if not self.touched[k]:
             return None
-        self.uses = Uses()
         region = self.graph.regions[k]
         before: dict[int, _Path] = {region[0]: _Path({}, {})}
         rank = {b: n for n, b in enumerate(region)}
         again = True
         while again:  # once, unless the step has a loop
             again = False
+            self.uses = Uses()
+            found = StepLocks({}, {}, -1, self.uses)
             for b in region:
                 if b not in before:
                     continue
-                for successor, out in self._block(b, before[b].copy(), None) or ():
-                    changed = self._join(before, successor, out)
+                out = before[b].copy()
+                ways = self._block(b, out, found.inside)
+                if ways is None:
+                    continue
+                for successor, path in ways:
+                    changed = self._join(before, successor, path)
                     again |= changed and rank[successor] <= rank[b]
-        return self._summary(region, before)
-
-    def _summary(self, region: tuple[int, ...], before: dict[int, _Path]) -> StepLocks:
-        inside: dict[int, dict[int, int]] = {}
-        exits: dict[int, tuple[dict[int, int], int, int]] = {}
-        needs = -1
-        for b in region:
-            if b not in before:
-                continue
-            block, out = self.graph.blocks[b], before[b].copy()
-            left = self._block(b, out, inside)
-            if block.boundary is not None and left is not None:
-                needs &= out.needs
-                known, written, asked = exits.get(block.boundary, (out.known, 0, 0))
-                exits[block.boundary] = (
-                    _common(known, out.known),
-                    written | out.written,
-                    asked | out.asked,
-                )
-        return StepLocks(exits, inside, needs if exits else 0, self.uses)
+                boundary = self.graph.blocks[b].boundary
+                if boundary is not None:
+                    found.leave(boundary, out)
+        return found
 
     def _join(self, before: dict[int, _Path], block: int, out: _Path) -> bool:
         old = before.get(block)
@@ -174,7 +175,7 @@ class Evaluator:
         return merged != old
 
     def _block(
-        self, b: int, path: _Path, inside: dict[int, dict[int, int]] | None
+        self, b: int, path: _Path, inside: dict[int, dict[int, int]]
     ) -> list[tuple[int, _Path]] | None:
         """Run block `b` on `path`; return the paths out of it within the step.
 
@@ -183,7 +184,7 @@ class Evaluator:
         block = self.graph.blocks[b]
         code = self.flow.program.code
         for at in range(block.start, block.stop):
-            if inside is not None and path.known:
+            if path.known:
                 inside[at] = dict(path.known)
             i = code[at]
             if at == block.stop - 1 and len(block.successors) == 2:
@@ -302,11 +303,16 @@ class Evaluator:
 
     def _other(self, i: Instr, at: int, path: _Path) -> None:
         """Run an instruction whose result is not followed."""
-        accesses = self.flow.accesses
-        for slot in bits(accesses.reads[at] & span(0, self.flow.program.slots)):
+        reads, writes = self.flow.accesses.reads[at], self.flow.accesses.writes[at]
+        for slot in bits(reads & self.candidates):
             self._look(self._value(slot, path))
-        for slot in bits(accesses.writes[at] & span(0, self.flow.program.slots)):
-            self._assign(slot, None, path)
+        for slot, value in path.slots.items():
+            if reads >> slot & 1:
+                self._look(value)
+        for slot in [slot for slot in path.slots if writes >> slot & 1]:
+            del path.slots[slot]
+        for cell in bits(writes & self.candidates):
+            self._write(cell, None, path)
         if i.op in (Op.RANGE, Op.DIV, Op.MOD, Op.LDX, Op.STX, Op.LDT, Op.FAIL):
             path.clean = False
 

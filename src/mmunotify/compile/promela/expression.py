@@ -1,0 +1,124 @@
+"""Expressions over the state in which a step begins, as Promela text with the range of values.
+
+Invariant: the text computes in C what the interpreter computes, for all values in the range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mmunotify.ir.ops import Op
+
+__all__ = ["WIDEST", "Expression", "Test", "Unexportable", "binary", "constant", "select", "truth_of"]
+
+WIDEST = 20_000  # characters of one expression
+
+_FAR = 2**31
+
+
+class Unexportable(ValueError):
+    """A program has a shape that the export does not know; the text says which and where."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A value: its text, and bounds that it certainly keeps. `test`: it is that test's truth."""
+
+    text: str
+    low: int
+    high: int
+    test: Test | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.text) > WIDEST:
+            raise Unexportable(f"an expression of more than {WIDEST} characters")
+
+    @property
+    def value(self) -> int | None:
+        """The value, if it is known."""
+        return self.low if self.low == self.high else None
+
+    def truth(self) -> Test:
+        """Return the test whether it is not zero."""
+        return self.test if self.test is not None else Test("!=", self, constant(0))
+
+
+@dataclass(frozen=True)
+class Test:
+    """A comparison of two values."""
+
+    operator: str
+    left: Expression
+    right: Expression
+
+    @property
+    def text(self) -> str:
+        """The comparison as Promela text."""
+        return f"({self.left.text} {self.operator} {self.right.text})"
+
+    def negated(self) -> Test:
+        """Return the opposite test."""
+        return Test(_OPPOSITE[self.operator], self.left, self.right)
+
+
+_OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", "<=": ">", ">": "<="}
+
+
+def constant(value: int) -> Expression:
+    """Return a known value."""
+    text = str(value) if value >= 0 else f"({value})"
+    return Expression(text, value, value)
+
+
+def truth_of(test: Test) -> Expression:
+    """Return the truth of a comparison, as 0 or 1."""
+    return Expression(test.text, 0, 1, test)
+
+
+def select(test: Test, yes: Expression, no: Expression) -> Expression:
+    """Return `yes` where the test holds, else `no`."""
+    if yes.text == no.text:
+        return yes
+    low, high = min(yes.low, no.low), max(yes.high, no.high)
+    return Expression(f"({test.text} -> {yes.text} : {no.text})", low, high)
+
+
+def binary(op: Op, left: Expression, right: Expression) -> Expression:
+    """Return the value of a binary operation; a division's divisor is known not to be zero."""
+    if op in _COMPARISONS:
+        return truth_of(Test(_COMPARISONS[op], left, right))
+    if left.value is not None and right.value is not None:
+        return constant(_ARITHMETIC[op](left.value, right.value))
+    low, high = _bounds(op, left, right)
+    return Expression(_text(op, left.text, right.text), low, high)
+
+
+_COMPARISONS = {Op.EQ: "==", Op.NE: "!=", Op.LT: "<", Op.LE: "<="}
+_ARITHMETIC: dict[Op, Callable[[int, int], int]] = {
+    Op.ADD: lambda x, y: x + y,
+    Op.SUB: lambda x, y: x - y,
+    Op.MUL: lambda x, y: x * y,
+    Op.DIV: lambda x, y: x // y,
+    Op.MOD: lambda x, y: x % y,
+    Op.AND: lambda x, y: x & y,
+    Op.OR: lambda x, y: x | y,
+    Op.XOR: lambda x, y: x ^ y,
+}
+_SIGNS = {Op.ADD: "+", Op.SUB: "-", Op.MUL: "*", Op.AND: "&", Op.OR: "|", Op.XOR: "^"}
+_MONOTONE = (Op.ADD, Op.SUB, Op.MUL)  # extremes lie where the operands have theirs
+
+
+def _text(op: Op, x: str, y: str) -> str:
+    if op in _SIGNS:
+        return f"({x} {_SIGNS[op]} {y})"
+    # C rounds towards zero and gives the rest the sign of `x`.
+    rest = f"((({x} % {y}) + {y}) % {y})"
+    return rest if op is Op.MOD else f"(({x} - {rest}) / {y})"
+
+
+def _bounds(op: Op, x: Expression, y: Expression) -> tuple[int, int]:
+    if op not in _MONOTONE:
+        return -_FAR, _FAR
+    corners = [_ARITHMETIC[op](a, b) for a in (x.low, x.high) for b in (y.low, y.high)]
+    return min(corners), max(corners)

@@ -1,0 +1,139 @@
+"""All passes together: the reduced search says what the unreduced one says."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmunotify.compile.reduce import MIXES, mix, reduce
+from mmunotify.ir.program import Program
+from tests.reduce import protocol
+from tests.reduce.executor import Found, TooMany, differs, search
+from tests.reduce.programs import make, programs
+from tests.reduce.protocol import Config
+
+SMALL = 1200  # states; larger programs are passed over
+
+
+def check(program: Program, base: Found, names: list[str]) -> None:
+    """Require every mix in `names` to agree with the unreduced search."""
+    for name in names:
+        trouble = differs(program, base, mix(program, name))
+        assert not trouble, trouble
+
+
+@given(programs(), st.lists(st.booleans(), min_size=4, max_size=4))
+def test_random_programs(program: Program, passes: list[bool]) -> None:
+    try:
+        base = search(program, limit=SMALL)
+    except TooMany:
+        return
+    check(program, base, [name for name in MIXES if name != "none"])
+    liveness, transactions, ample, symmetry = passes
+    any_mix = reduce(
+        program, liveness=liveness, transactions=transactions, ample=ample, symmetry=symmetry
+    )
+    trouble = differs(program, base, any_mix)
+    assert not trouble, trouble
+
+
+@pytest.mark.parametrize("start", range(0, 40_000, 1000))
+@pytest.mark.long
+def test_many_random_programs(start: int) -> None:
+    for seed in range(start, start + 1000):
+        source = random.Random(seed)
+        program = make(source.randrange)
+        try:
+            base = search(program, limit=SMALL)
+        except TooMany:
+            continue
+        for name in MIXES:
+            trouble = differs(program, base, mix(program, name))
+            assert not trouble, f"seed {seed}: {trouble}"
+
+
+def mutate(grain: str, config: Config) -> int:
+    """Leave out each effect in turn; return how many of the mutants go wrong."""
+    build = protocol.fine if grain == "fine" else protocol.coarse
+    wrong = 0
+    for tag in ["", *protocol.effects(grain, config)]:
+        program = build(
+            Config(config.vcpus, config.invalidators, config.pages, config.frames,
+                   config.loops, config.epoch, tag)
+        )
+        base = search(program, limit=2_000_000)
+        wrong += bool(base.bad)
+        for name in MIXES:
+            trouble = differs(program, base, mix(program, name), limit=2_000_000)
+            assert not trouble, f"{grain} without {tag}: {trouble}"
+    return wrong
+
+
+@pytest.mark.parametrize(
+    ("grain", "config", "wrong"),
+    [
+        ("coarse", Config(1, 1, 1), 0),
+        ("coarse", Config(1, 1, 1, epoch=True), 0),
+        ("fine", Config(1, 1, 1), 0),
+        ("fine", Config(1, 1, 1, epoch=True), 0),
+    ],
+    ids=str,
+)
+def test_mutants(grain: str, config: Config, wrong: int) -> None:
+    """Every effect and every critical section of the protocol left out in turn."""
+    assert mutate(grain, config) == wrong
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("grain", "config"),
+    [
+        ("coarse", Config(2, 1)),
+        ("coarse", Config(2, 1, epoch=True, loops=0)),
+        ("coarse", Config(2, 2, pages=1)),
+        ("coarse", Config(1, 1, loops=2)),
+        ("fine", Config(2, 1, pages=1)),
+        ("fine", Config(1, 1, loops=2)),
+        ("fine", Config(1, 1, epoch=True, loops=0)),
+    ],
+    ids=str,
+)
+def test_more_mutants(grain: str, config: Config) -> None:
+    assert mutate(grain, config)
+
+
+@pytest.mark.parametrize(
+    ("grain", "config", "states"),
+    [
+        ("coarse", Config(1, 1, 1), {"none": 0, "all": 0}),
+        ("fine", Config(1, 1, 1), {"none": 0, "all": 0}),
+        ("fine", Config(2, 1, 1), {"all": 0}),
+        ("fine", Config(1, 1, 1, epoch=True, loops=0), {"all": 0}),
+    ],
+    ids=str,
+)
+def test_pinned_counts(grain: str, config: Config, states: dict[str, int]) -> None:
+    build = protocol.fine if grain == "fine" else protocol.coarse
+    program = build(config)
+    found = {name: len(search(program, mix(program, name)).states) for name in states}
+    assert found == states
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("epoch", [False, True])
+def test_the_bar(epoch: bool) -> None:
+    """Statement granularity, 2 vcpus, 2 invalidators: at most 30,000 states."""
+    program = protocol.fine(Config(2, 2, epoch=epoch))
+    found = search(program, mix(program, "all"))
+    assert not found.bad
+    assert len(found.states) <= 30_000
+
+
+def test_mixes_have_names() -> None:
+    program = protocol.coarse(Config(1, 1, 1))
+    for name in MIXES:
+        assert mix(program, name).name == name
+    assert reduce(program, transactions=False, symmetry=False).name == "ample+liveness"
