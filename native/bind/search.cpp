@@ -23,10 +23,10 @@ namespace mmunotify::bind {
 namespace {
 
 using Ints = std::vector<std::int32_t>;
-using Table = std::vector<Ints>;                             // [thread][boundary]
+using Table = std::vector<Ints>;                                     // [thread][boundary]
 using Masks = std::vector<std::vector<std::vector<std::uint64_t>>>;  // [thread][boundary][word]
-using ThreadRow = std::tuple<Ints, std::int32_t, bool>;      // entries, pc, daemon
-using PredicateRow = std::tuple<int, std::int32_t, std::int32_t>;  // kind, entry, result
+using ThreadRow = std::tuple<Ints, std::int32_t, bool>;              // entries, pc, daemon
+using PredicateRow = std::tuple<int, std::int32_t, std::int32_t>;    // kind, entry, result
 using AmpleRow = std::tuple<int, Masks, Masks, Table, std::vector<Masks>, std::vector<Masks>>;
 using KindRow = std::tuple<int, Table, std::vector<std::tuple<Ints, Ints>>>;
 using MicroRow = std::tuple<int, Ints>;
@@ -79,9 +79,10 @@ const char* name(core::Outcome outcome) {
 
 [[noreturn]] void refuse(const std::string& problem) { throw nb::value_error(problem.c_str()); }
 
-core::Program make_program(Ints lows, Ints highs, Ints initial, std::int32_t slots, const Ints& code,
-                           const std::vector<ThreadRow>& threads, Ints table, Table epochs,
-                           std::int32_t covers, const std::vector<PredicateRow>& predicates) {
+core::Program make_program(Ints lows, Ints highs, Ints initial, std::int32_t slots,
+                           const Ints& code, const std::vector<ThreadRow>& threads, Ints table,
+                           Table epochs, std::int32_t covers,
+                           const std::vector<PredicateRow>& predicates) {
   core::Program program;
   program.lows = std::move(lows);
   program.highs = std::move(highs);
@@ -99,7 +100,8 @@ core::Program make_program(Ints lows, Ints highs, Ints initial, std::int32_t slo
     for (std::size_t field = 0; field < 5; ++field) instr.fields[field] = code[at + 1 + field];
     program.code.push_back(instr);
   }
-  for (const auto& [entries, pc, daemon] : threads) program.threads.push_back({entries, pc, daemon});
+  for (const auto& [entries, pc, daemon] : threads)
+    program.threads.push_back({entries, pc, daemon});
   for (const auto& [kind, entry, result] : predicates) {
     if (kind < 0 || kind > 3) refuse("no such kind of predicate");
     program.predicates.push_back({static_cast<core::PredicateKind>(kind), entry, result});
@@ -108,7 +110,8 @@ core::Program make_program(Ints lows, Ints highs, Ints initial, std::int32_t slo
 }
 
 core::Reduction make_reduction(const Table& modes, std::vector<Table> clears,
-                               std::optional<AmpleRow> ample, const std::vector<KindRow>& symmetry) {
+                               std::optional<AmpleRow> ample,
+                               const std::vector<KindRow>& symmetry) {
   core::Reduction reduction;
   for (const auto& row : modes) {
     auto& thread = reduction.modes.emplace_back();
@@ -120,8 +123,9 @@ core::Reduction make_reduction(const Table& modes, std::vector<Table> clears,
   reduction.clears = std::move(clears);
   if (ample) {
     auto& [words, reads, writes, held, future_reads, future_writes] = *ample;
-    reduction.ample = core::Ample{words,           std::move(reads),        std::move(writes),
-                                  std::move(held), std::move(future_reads), std::move(future_writes)};
+    reduction.ample =
+        core::Ample{words,           std::move(reads),        std::move(writes),
+                    std::move(held), std::move(future_reads), std::move(future_writes)};
   }
   for (const auto& [size, columns, valued] : symmetry) {
     core::Kind kind{size, columns, {}};
@@ -150,9 +154,9 @@ class Search {
     search_ = std::make_unique<core::Search>(std::move(program), std::move(reduction));
   }
 
-  core::Result run(std::uint64_t max_states, std::uint64_t max_bytes, double max_seconds, int workers,
-                   std::uint32_t parallel_from, std::int64_t walk_steps, std::uint64_t seed, bool first_violation,
-                   const nb::object& progress) {
+  core::Result run(std::uint64_t max_states, std::uint64_t max_bytes, double max_seconds,
+                   int workers, std::uint32_t parallel_from, std::int64_t walk_steps,
+                   std::uint64_t seed, bool first_violation, const nb::object& progress) {
     if (busy_.exchange(true)) throw std::runtime_error("this search is running already");
     const Done done{busy_};
     core::Options options;
@@ -167,7 +171,8 @@ class Search {
       try {
         if (PyErr_CheckSignals() != 0) throw nb::python_error();
         if (progress.is_none()) return true;
-        const nb::object go = progress(p.states, p.transitions, p.depth, p.frontier, p.bytes, p.seconds);
+        const nb::object go =
+            progress(p.states, p.transitions, p.depth, p.frontier, p.bytes, p.seconds);
         return go.is_none() || nb::cast<bool>(go);
       } catch (nb::python_error& raised) {
         // Ctrl-C ends the search and keeps what it has found; anything else is the caller's.
@@ -188,7 +193,8 @@ class Search {
 
   nb::list successors(const nb::bytes& state, bool reduced) const {
     const auto& machine = search_->model().machine;
-    if (state.size() != static_cast<std::size_t>(machine.cells)) refuse("a state has one byte a cell");
+    if (state.size() != static_cast<std::size_t>(machine.cells))
+      refuse("a state has one byte a cell");
     std::vector<core::Value> cells(static_cast<std::size_t>(machine.padded) + 1);
     for (std::size_t c = 0; c < state.size(); ++c)
       cells[c] = static_cast<std::int8_t>(static_cast<const char*>(state.data())[c]);
@@ -209,7 +215,8 @@ class Search {
 
   nb::bytes canonical(const nb::bytes& state) const {
     const auto& model = search_->model();
-    if (state.size() != static_cast<std::size_t>(model.machine.cells)) refuse("a state has one byte a cell");
+    if (state.size() != static_cast<std::size_t>(model.machine.cells))
+      refuse("a state has one byte a cell");
     std::vector<core::Value> cells(static_cast<std::size_t>(model.machine.padded) + 1);
     for (std::size_t c = 0; c < state.size(); ++c)
       cells[c] = static_cast<std::int8_t>(static_cast<const char*>(state.data())[c]);
@@ -243,7 +250,8 @@ nb::list steps_of(const core::Result& result) {
 
 nb::list schedule_of(const core::Result& result) {
   nb::list steps;
-  for (const auto& step : result.path.schedule) steps.append(nb::make_tuple(step.thread, step.choices));
+  for (const auto& step : result.path.schedule)
+    steps.append(nb::make_tuple(step.thread, step.choices));
   return steps;
 }
 
@@ -272,17 +280,20 @@ void add_search(nb::module_& module) {
       .def_prop_ro("seconds", [](const Result& r) { return r.progress.seconds; })
       .def_prop_ro("path_valid", [](const Result& r) { return r.path.valid; })
       .def_prop_ro("path", steps_of, nb::sig("def path(self) -> list[tuple[int, list[int], int]]"))
-      .def_prop_ro("schedule", schedule_of, nb::sig("def schedule(self) -> list[tuple[int, list[int]]]"))
+      .def_prop_ro("schedule", schedule_of,
+                   nb::sig("def schedule(self) -> list[tuple[int, list[int]]]"))
       .def_prop_ro("marks", [](const Result& r) { return set_bits(r.marks); })
       .def_prop_ro("reached", [](const Result& r) { return set_bits(r.reached); });
   nb::class_<Search>(module, "Search", "A search of one program.")
-      .def(nb::init<Ints, Ints, Ints, std::int32_t, const Ints&, const std::vector<ThreadRow>&, Ints, Table,
-                    std::int32_t, const std::vector<PredicateRow>&, const Table&, std::vector<Table>,
-                    std::optional<AmpleRow>, const std::vector<KindRow>&>(),
-           nb::kw_only(), "lows"_a, "highs"_a, "initial"_a, "slots"_a, "code"_a, "threads"_a, "table"_a,
-           "epochs"_a, "covers"_a, "predicates"_a, "modes"_a, "clears"_a, "ample"_a.none(), "symmetry"_a)
-      .def("run", &Search::run, nb::kw_only(), "max_states"_a, "max_bytes"_a, "max_seconds"_a, "workers"_a,
-           "parallel_from"_a, "walk_steps"_a, "seed"_a, "first_violation"_a, "progress"_a.none())
+      .def(nb::init<Ints, Ints, Ints, std::int32_t, const Ints&, const std::vector<ThreadRow>&,
+                    Ints, Table, std::int32_t, const std::vector<PredicateRow>&, const Table&,
+                    std::vector<Table>, std::optional<AmpleRow>, const std::vector<KindRow>&>(),
+           nb::kw_only(), "lows"_a, "highs"_a, "initial"_a, "slots"_a, "code"_a, "threads"_a,
+           "table"_a, "epochs"_a, "covers"_a, "predicates"_a, "modes"_a, "clears"_a,
+           "ample"_a.none(), "symmetry"_a)
+      .def("run", &Search::run, nb::kw_only(), "max_states"_a, "max_bytes"_a, "max_seconds"_a,
+           "workers"_a, "parallel_from"_a, "walk_steps"_a, "seed"_a, "first_violation"_a,
+           "progress"_a.none())
       .def("successors", &Search::successors, "state"_a, nb::kw_only(), "reduced"_a = false,
            nb::sig("def successors(self, state: bytes, *, reduced: bool = False) -> "
                    "list[tuple[int, list[int], str, int, bytes]]"))

@@ -13,7 +13,9 @@ AmpleSets::AmpleSets(const Program& program, const Ample& ample)
     for (std::size_t t = 0; t < program.threads.size(); ++t)
       for (std::size_t k = 0; k < program.threads[t].entries.size(); ++k) visit(t, k);
   };
-  const auto append = [](Masks& to, const Masks& mask) { to.insert(to.end(), mask.begin(), mask.end()); };
+  const auto append = [](Masks& to, const Masks& mask) {
+    to.insert(to.end(), mask.begin(), mask.end());
+  };
   each_row([&](std::size_t t, std::size_t k) {
     held_.push_back(ample.held[t][k]);
     append(reads_, ample.reads[t][k]);

@@ -30,9 +30,9 @@ class AmpleSets {
   std::size_t rows_ = 0;
   std::vector<std::size_t> offsets_;  // first row of each thread
   std::vector<std::int32_t> done_;
-  std::vector<std::int32_t> held_;     // [row]
-  Masks reads_, writes_;               // [row][word]
-  Masks future_any_, future_writes_;   // [held][row][word]; `any`: reads or writes
+  std::vector<std::int32_t> held_;    // [row]
+  Masks reads_, writes_;              // [row][word]
+  Masks future_any_, future_writes_;  // [held][row][word]; `any`: reads or writes
 };
 
 }  // namespace mmunotify::core

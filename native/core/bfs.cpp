@@ -7,9 +7,9 @@
 namespace mmunotify::core {
 namespace {
 
-constexpr std::uint32_t chunk = 256;       // states a worker takes at a time
-constexpr std::uint32_t poll_every = 64;   // states between two looks at the clock
-constexpr double report_every = 0.1;       // seconds
+constexpr std::uint32_t chunk = 256;      // states a worker takes at a time
+constexpr std::uint32_t poll_every = 64;  // states between two looks at the clock
+constexpr double report_every = 0.1;      // seconds
 
 }  // namespace
 
@@ -122,7 +122,8 @@ class Bfs::Worker {
 
   void examine(int n) {
     model_.layout.unpack(batch_.at(n), canonical_.data());
-    if (const Finding finding = judge.judge(canonical_.data())) bfs_.found(finding, batch_.fresh[n]);
+    if (const Finding finding = judge.judge(canonical_.data()))
+      bfs_.found(finding, batch_.fresh[n]);
   }
 
   Bfs& bfs_;
@@ -192,8 +193,8 @@ void Bfs::run_level(int workers) {
   if (workers == 1) {
     workers_[0]->work(no_state);
   } else {
-    crew_ = std::make_unique<Crew>(workers, [this] { store_.start_growth(); },
-                                   [this] { store_.help_growth(); });
+    crew_ = std::make_unique<Crew>(
+        workers, [this] { store_.start_growth(); }, [this] { store_.help_growth(); });
     const auto work = [this](int number) {
       workers_[static_cast<std::size_t>(number)]->work(chunk);
       crew_->leave();

@@ -82,8 +82,8 @@ class Bfs {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Crew> crew_;  // while several workers run
 
-  std::mutex mutex_;           // guards the next three
-  std::vector<Range> todo_;    // states of this level not expanded yet
+  std::mutex mutex_;         // guards the next three
+  std::vector<Range> todo_;  // states of this level not expanded yet
   Finding finding_;
   std::uint32_t found_at_ = no_state;
 

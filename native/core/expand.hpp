@@ -19,7 +19,7 @@ struct Node {
   int boundary = -1;  // reached; -1 where the step failed
   int failure = -1;   // with which failure
   std::vector<std::int32_t> tape;
-  std::size_t choices = 0;    // those of the tape that lead to the state reached
+  std::size_t choices = 0;   // those of the tape that lead to the state reached
   std::vector<Value> cells;  // the state reached
 };
 
@@ -151,7 +151,8 @@ Expander::Go Expander::run(int thread, const Value* cells, Sink& sink, bool& ste
       some = true;
       ++transitions;
       const int node = record(vm_, thread, -1, false);
-      const bool go = model_.ample ? chain(vm_.cells(), node, sink) == Go::on : sink(vm_.cells(), node);
+      const bool go =
+          model_.ample ? chain(vm_.cells(), node, sink) == Go::on : sink(vm_.cells(), node);
       if (!go) return Go::stop;
     } else if (outcome != Outcome::blocked) {
       return refuse(outcome, vm_, thread, -1);
@@ -177,7 +178,8 @@ Expander::Go Expander::chain(const Value* cells, int node, Sink& sink) {
     int count = 0;
     for (int t = 0; t < static_cast<int>(chain_at_.size()) && count == 0; ++t) {
       const auto n = static_cast<std::size_t>(t);
-      if (chain_at_[n] == model_.machine.threads[n].done || !model_.ample->alone(t, chain_at_.data()))
+      if (chain_at_[n] == model_.machine.threads[n].done ||
+          !model_.ample->alone(t, chain_at_.data()))
         continue;
       if (chain_step(t, node, count, sink) == Go::stop) return Go::stop;
     }

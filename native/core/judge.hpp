@@ -23,7 +23,8 @@ class Judge {
       const int number = static_cast<int>(n);
       Value value = 0;
       const Outcome outcome = vm_.evaluate(number, predicate.result, cells, value);
-      if (outcome == Outcome::failed) return {Finding::Kind::failure, -1, vm_.failure(), Fault::none};
+      if (outcome == Outcome::failed)
+        return {Finding::Kind::failure, -1, vm_.failure(), Fault::none};
       if (outcome == Outcome::fault) return {Finding::Kind::fault, -1, number, vm_.fault()};
       if (predicate.kind == PredicateKind::reachable) {
         reached_[n] |= value != 0;

@@ -57,7 +57,8 @@ __attribute__((target("bmi2"))) bool pack_bmi2(const Layout& layout, const Value
     auto lanes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(cells));
     lanes = _mm_sub_epi16(lanes, low);
     misfit = _mm_or_si128(misfit, _mm_and_si128(lanes, outside));
-    const auto bytes = static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm_packus_epi16(lanes, lanes)));
+    const auto bytes =
+        static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm_packus_epi16(lanes, lanes)));
     const std::uint64_t bits = _pext_u64(bytes, group.mask);
     word |= bits << group.shift;
     if (group.shift + group.width >= 64) {
@@ -86,7 +87,8 @@ __attribute__((target("bmi2"))) void unpack_bmi2(const Layout& layout, const std
 // Zen 1 and 2 have the instructions, but in microcode: slower there than the portable loop.
 bool extracts_bits_fast() {
   __builtin_cpu_init();
-  return __builtin_cpu_supports("bmi2") && !__builtin_cpu_is("znver1") && !__builtin_cpu_is("znver2");
+  return __builtin_cpu_supports("bmi2") && !__builtin_cpu_is("znver1") &&
+         !__builtin_cpu_is("znver2");
 }
 #endif
 

@@ -14,8 +14,8 @@ class Layout {
   explicit Layout(const Program& program);
 
   int bits() const { return bits_; }
-  int words() const { return words_; }      // 64-bit words of a packed state, 1 at least
-  int halves() const { return halves_; }    // 32-bit words of a stored state, 1 at least
+  int words() const { return words_; }    // 64-bit words of a packed state, 1 at least
+  int halves() const { return halves_; }  // 32-bit words of a stored state, 1 at least
 
   // Packs `cells` (padded to whole groups of eight) into `words()` words. Returns false when
   // some cell does not fit its bounds; `misfit` then tells which.
@@ -27,10 +27,10 @@ class Layout {
 
   // Eight cells: one load, one bit extraction.
   struct alignas(16) Group {
-    Value low[8];             // subtracted; 0 in lanes that are no cells
+    Value low[8];              // subtracted; 0 in lanes that are no cells
     std::uint16_t outside[8];  // bits that must be clear after that; 0 in such lanes
-    std::uint64_t mask;       // bits kept of the eight bytes
-    std::uint32_t width;      // how many those are
+    std::uint64_t mask;        // bits kept of the eight bytes
+    std::uint32_t width;       // how many those are
     std::uint32_t word, shift;
   };
 

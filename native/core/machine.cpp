@@ -43,7 +43,8 @@ class Translator {
       }
     resolve();
     for (auto entry : entries)
-      body_.entries.push_back(static_cast<std::uint32_t>(position_[static_cast<std::size_t>(entry)]));
+      body_.entries.push_back(
+          static_cast<std::uint32_t>(position_[static_cast<std::size_t>(entry)]));
     return std::move(body_);
   }
 
@@ -69,11 +70,10 @@ class Translator {
                           static_cast<std::uint16_t>(c), d, e});
   }
 
-  // Puts an instruction whose `d` (or, with `in_e`, `e`) is to become the position of `target`.
-  void put_jump(VmOp op, std::int32_t target, int a = 0, int b = 0, std::int32_t d = 0,
-                bool in_e = false) {
-    jumps_.push_back({body_.code.size(), in_e});
-    put(op, a, b, 0, in_e ? d : target, in_e ? target : 0);
+  // Puts an instruction whose `d` is to become the position of `target`.
+  void put_jump(VmOp op, std::int32_t target, int a = 0, int b = 0) {
+    jumps_.push_back(body_.code.size());
+    put(op, a, b, 0, target);
   }
 
   void emit(std::int32_t at, const Instr& i) {
@@ -82,59 +82,41 @@ class Translator {
       case Op::ldt:  // the table may be longer than 16 bits tell; an index cannot be
         put(same, i[0], std::min(i[3], 1 << 15), i[2], i[1], i[4]);
         break;
-      case Op::range:
-        put(same, i[0], i[1], i[2], i[3]);
-        break;
-      case Op::fill:
-        put(same, i[0], i[2], 0, i[1]);
-        break;
+      case Op::range: put(same, i[0], i[1], i[2], i[3]); break;
+      case Op::fill: put(same, i[0], i[2], 0, i[1]); break;
       case Op::choose:
         if (thread_ == no_thread)  // a predicate makes no choices: the first alternative
           put(VmOp::const_, i[0], i[1]);
         else
           put(same, i[0], i[1], 0, i[2]);
         break;
-      case Op::jmp:
-        put_jump(same, i[0]);
-        break;
+      case Op::jmp: put_jump(same, i[0]); break;
       case Op::jz:
-      case Op::jnz:
-        put_jump(same, i[1], i[0]);
-        break;
+      case Op::jnz: put_jump(same, i[1], i[0]); break;
       case Op::jeqk:
       case Op::jnek:
       case Op::jeq:
       case Op::jne:
       case Op::jlt:
-      case Op::jle:
-        put_jump(same, i[2], i[0], i[1]);
-        break;
-      case Op::assert_:
-        put(same, i[0], 0, 0, i[1]);
-        break;
+      case Op::jle: put_jump(same, i[2], i[0], i[1]); break;
+      case Op::assert_: put(same, i[0], 0, 0, i[1]); break;
       case Op::fail:
-      case Op::bump:
-        put(same, 0, 0, 0, i[0]);
-        break;
+      case Op::bump: put(same, 0, 0, 0, i[0]); break;
       case Op::cover:
         if (thread_ != no_thread) put(VmOp::mark, 0, 0, 0, i[0]);
         break;
-      case Op::step:
-        boundary(at, i[0]);
-        break;
-      case Op::end:
-        boundary(at, body_.done);
-        break;
-      default:
-        put(same, i[0], i[1], i[2], i[3], i[4]);
+      case Op::step: boundary(at, i[0]); break;
+      case Op::end: boundary(at, body_.done); break;
+      default: put(same, i[0], i[1], i[2], i[3], i[4]);
     }
   }
 
   Mode mode(int boundary) const {
     if (!reduction_ || reduction_->modes.empty()) return Mode::hard;
     const auto& modes = reduction_->modes[static_cast<std::size_t>(thread_)];
-    return static_cast<std::size_t>(boundary) < modes.size() ? modes[static_cast<std::size_t>(boundary)]
-                                                             : Mode::hard;
+    return static_cast<std::size_t>(boundary) < modes.size()
+               ? modes[static_cast<std::size_t>(boundary)]
+               : Mode::hard;
   }
 
   void boundary(std::int32_t at, int boundary) {
@@ -144,10 +126,7 @@ class Translator {
     const std::int32_t entry =
         p_.threads[static_cast<std::size_t>(thread_)].entries[static_cast<std::size_t>(boundary)];
     const auto mark = static_cast<std::int32_t>(body_.marks) + boundary;
-    if (kind == Mode::soft) {
-      // After the mark and the clearing the step goes on as from a stored state.
-      put(VmOp::soft, 0, 0, 0, arrival(boundary));
-    }
+    if (kind == Mode::soft) put(VmOp::soft, 0, 0, 0, arrival(boundary));
     put(VmOp::mark, 0, 0, 0, mark);
     if (m_.zero_scratch) put(VmOp::zero);
     if (entry != at + 1) put_jump(VmOp::jmp, entry);
@@ -175,22 +154,16 @@ class Translator {
   // Turns instruction numbers into positions. A jump back goes through a `loop` that counts it:
   // every cycle has one, and jumps forward cost nothing.
   void resolve() {
-    for (const Jump& jump : jumps_) {
-      auto& field = jump.in_e ? body_.code[jump.at].e : body_.code[jump.at].d;
-      std::int32_t target = position_[static_cast<std::size_t>(field)];
-      if (target <= static_cast<std::int32_t>(jump.at)) {
-        field = static_cast<std::int32_t>(body_.code.size());
+    for (std::size_t jump : jumps_) {
+      const auto aim = static_cast<std::size_t>(body_.code[jump].d);
+      std::int32_t target = position_[aim];
+      if (target <= static_cast<std::int32_t>(jump)) {
         put(VmOp::loop, 0, 0, 0, target);
-      } else {
-        field = target;
+        target = static_cast<std::int32_t>(body_.code.size()) - 1;
       }
+      body_.code[jump].d = target;
     }
   }
-
-  struct Jump {
-    std::size_t at;
-    bool in_e;
-  };
 
   const Program& p_;
   const Reduction* reduction_;
@@ -199,7 +172,7 @@ class Translator {
   Machine::Body body_;
   std::vector<bool> reached_;
   std::vector<std::int32_t> position_;  // of each IR instruction in the translated code
-  std::vector<Jump> jumps_;
+  std::vector<std::size_t> jumps_;      // instructions that jump
 };
 
 }  // namespace

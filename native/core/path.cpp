@@ -6,9 +6,6 @@
 namespace mmunotify::core {
 namespace {
 
-// The alternative that is followed where a recorded step is run again.
-constexpr auto one_alternative = Vm::Picks::tape;
-
 bool same_cells(const std::vector<Value>& x, const Value* y, int count) {
   return std::equal(x.begin(), x.begin() + count, y);
 }
@@ -73,8 +70,7 @@ bool PathBuilder::hop(const std::uint64_t* target) {
 bool PathBuilder::last(const Finding& finding) {
   std::vector<Node> log;
   expander_.set_log(&log);
-  const Finding again =
-      expander_.expand(abstract_.data(), [](const Value*, int) { return true; });
+  const Finding again = expander_.expand(abstract_.data(), [](const Value*, int) { return true; });
   expander_.set_log(nullptr);
   return again.kind == Finding::Kind::failure && again.number == finding.number && !log.empty() &&
          imitate(log, static_cast<int>(log.size()) - 1);
@@ -128,11 +124,12 @@ Path PathBuilder::along(const std::vector<Node>& steps) {
   Path path;
   auto cells = model_.initial();
   schedule_.clear();
-  micro_.set_picks(one_alternative);
+  micro_.set_picks(Vm::Picks::tape);
   for (const Node& step : steps) {
-    path.steps.push_back({step.thread,
-                          {step.tape.begin(), step.tape.begin() + static_cast<std::ptrdiff_t>(step.choices)},
-                          step.boundary});
+    path.steps.push_back(
+        {step.thread,
+         {step.tape.begin(), step.tape.begin() + static_cast<std::ptrdiff_t>(step.choices)},
+         step.boundary});
     if (!cut_step(step, cells)) return {};
   }
   path.schedule = std::move(schedule_);
@@ -151,7 +148,8 @@ bool PathBuilder::cut_step(const Node& step, std::vector<Value>& cells) {
   std::size_t soft_length = 0;
   for (;;) {
     micro_.follow(tape);
-    const Outcome outcome = micro_.start(step.thread, Machine::boundary(body, cells.data()), cells.data());
+    const Outcome outcome =
+        micro_.start(step.thread, Machine::boundary(body, cells.data()), cells.data());
     if (outcome == Outcome::blocked) {
       if (soft.empty()) return false;
       cells = soft;
@@ -164,9 +162,10 @@ bool PathBuilder::cut_step(const Node& step, std::vector<Value>& cells) {
     tape = tape.subspan(std::min(tape.size(), micro_.choices().size()));
     cells.assign(micro_.cells(), micro_.cells() + model_.machine.padded);
     const auto boundary = static_cast<std::size_t>(micro_.boundary());
-    const Mode mode = micro_.boundary() == body.done || modes.empty() || boundary >= modes[thread].size()
-                          ? Mode::hard
-                          : modes[thread][boundary];
+    const Mode mode =
+        micro_.boundary() == body.done || modes.empty() || boundary >= modes[thread].size()
+            ? Mode::hard
+            : modes[thread][boundary];
     if (mode == Mode::hard) return step.boundary == micro_.boundary();
     if (mode == Mode::soft) {
       soft = cells;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <set>
 
 namespace mmunotify::core {
@@ -28,7 +29,8 @@ Problem check_cells(const Program& p) {
     return "lows, highs and initial differ in length";
   for (std::size_t c = 0; c < p.lows.size(); ++c)
     if (p.lows[c] < -128 || p.highs[c] > 127 || !inside(p.initial[c], p.lows[c], p.highs[c]))
-      return "cell " + text(static_cast<int>(c)) + ": -128 <= low <= initial <= high <= 127 is needed";
+      return "cell " + text(static_cast<int>(c)) +
+             ": -128 <= low <= initial <= high <= 127 is needed";
   if (!inside(p.slots, p.cells(), max_slots))
     return "slots must lie in " + text(p.cells()) + ".." + text(max_slots);
   if (!std::ranges::all_of(p.table, is_value)) return "a table entry is beyond 16 bits";
@@ -178,7 +180,23 @@ Problem check_ample(const Program& p, const Ample& a) {
   return {};
 }
 
-Problem check_kind(const Program& p, const Kind& k, std::vector<bool>& valued) {
+// The values that kinds seen so far give a meaning in the same cells, by those cells.
+using Denoted = std::map<std::vector<std::int32_t>, std::set<std::int32_t>>;
+
+Problem check_values(const Kind::Valued& group, std::vector<bool>& valued, Denoted& denoted) {
+  const bool known = denoted.contains(group.cells);
+  auto& values = denoted[group.cells];
+  for (auto value : group.values)
+    if (!values.insert(value).second) return "value " + text(value) + " has two meanings";
+  for (auto cell : group.cells) {
+    if (valued[static_cast<std::size_t>(cell)] && !known)
+      return "cell " + text(cell) + " has two labels";
+    valued[static_cast<std::size_t>(cell)] = true;
+  }
+  return {};
+}
+
+Problem check_kind(const Program& p, const Kind& k, std::vector<bool>& valued, Denoted& denoted) {
   if (!inside(k.size, 1, 64) || k.columns.size() != static_cast<std::size_t>(k.size))
     return "1 to 64 elements, with a column each, are needed";
   std::vector<bool> taken(p.lows.size());
@@ -191,15 +209,15 @@ Problem check_kind(const Program& p, const Kind& k, std::vector<bool>& valued) {
     }
   }
   for (const auto& group : k.valued) {
-    if (group.values.size() != static_cast<std::size_t>(k.size)) return "one value an element is needed";
+    if (group.values.size() != static_cast<std::size_t>(k.size))
+      return "one value an element is needed";
     std::set<std::int32_t> distinct(group.values.begin(), group.values.end());
-    if (distinct.size() != group.values.size() || *distinct.begin() < -128 || *distinct.rbegin() > 127)
+    if (distinct.size() != group.values.size() || *distinct.begin() < -128 ||
+        *distinct.rbegin() > 127)
       return "the values of the elements must differ and lie in -128..127";
-    for (auto cell : group.cells) {
+    for (auto cell : group.cells)
       if (!inside(cell, 0, p.cells() - 1)) return "cell " + text(cell) + " does not exist";
-      if (valued[static_cast<std::size_t>(cell)]) return "cell " + text(cell) + " has two labels";
-      valued[static_cast<std::size_t>(cell)] = true;
-    }
+    if (auto problem = check_values(group, valued, denoted)) return problem;
   }
   return {};
 }
@@ -220,15 +238,17 @@ Problem check(const Program& program, const Reduction& reduction) {
   for (const auto& thread : reduction.clears)
     for (const auto& boundary : thread)
       for (auto cell : boundary)
-        if (!inside(cell, 0, program.cells() - 1)) return "cleared cell " + text(cell) + " does not exist";
+        if (!inside(cell, 0, program.cells() - 1))
+          return "cleared cell " + text(cell) + " does not exist";
   if (reduction.ample)
     if (auto problem = check_ample(program, *reduction.ample)) return problem;
   std::vector<bool> valued(program.lows.size());
+  Denoted denoted;
   std::size_t labels = 0;
   for (const auto& kind : reduction.kinds) labels += kind.valued.size();
   if (labels > 200) return "more than 200 labels take part in symmetries";
   for (std::size_t k = 0; k < reduction.kinds.size(); ++k)
-    if (auto problem = check_kind(program, reduction.kinds[k], valued))
+    if (auto problem = check_kind(program, reduction.kinds[k], valued, denoted))
       return "symmetry " + text(static_cast<int>(k)) + ": " + *problem;
   return {};
 }

@@ -52,8 +52,8 @@ struct Ample {
   int words = 1;
   std::vector<std::vector<std::vector<std::uint64_t>>> reads, writes;  // [thread][boundary]
   std::vector<std::vector<std::int32_t>> held;                         // [thread][boundary]
-  std::vector<std::vector<std::vector<std::vector<std::uint64_t>>>>
-      future_reads, future_writes;  // [held][thread][boundary]
+  std::vector<std::vector<std::vector<std::vector<std::uint64_t>>>> future_reads,
+      future_writes;  // [held][thread][boundary]
 };
 
 // Things that may be interchanged; see ir/program.py. `valued` lists, a label each, the cells
@@ -68,8 +68,8 @@ struct Kind {
 };
 
 struct Reduction {
-  std::vector<std::vector<Mode>> modes;                              // [thread][boundary]
-  std::vector<std::vector<std::vector<std::int32_t>>> clears;        // [thread][boundary or done]
+  std::vector<std::vector<Mode>> modes;                        // [thread][boundary]
+  std::vector<std::vector<std::vector<std::int32_t>>> clears;  // [thread][boundary or done]
   std::optional<Ample> ample;
   std::vector<Kind> kinds;
 };

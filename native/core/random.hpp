@@ -7,7 +7,8 @@ namespace mmunotify::core {
 
 class Random {
  public:
-  explicit Random(std::uint64_t seed = 0) : state_(seed * 0x9e3779b97f4a7c15u + 0x1234567887654321u) {
+  explicit Random(std::uint64_t seed = 0)
+      : state_(seed * 0x9e3779b97f4a7c15u + 0x1234567887654321u) {
     if (state_ == 0) state_ = 1;
     for (int n = 0; n < 4; ++n) next();  // neighbouring seeds part
   }

@@ -36,9 +36,8 @@ class Analysis {
     std::uint64_t* known = written_.data() + static_cast<std::size_t>(at) * words_;
     bool changed = !reached_[static_cast<std::size_t>(at)];
     for (std::size_t w = 0; w < words_; ++w) {
-      const std::uint64_t kept = changed && !reached_[static_cast<std::size_t>(at)]
-                                     ? set[w]
-                                     : known[w] & set[w];
+      const std::uint64_t kept =
+          changed && !reached_[static_cast<std::size_t>(at)] ? set[w] : known[w] & set[w];
       changed = changed || kept != known[w];
       known[w] = kept;
     }
@@ -59,7 +58,8 @@ class Analysis {
   // BUMP neither reads nor writes here: who reads the slot afterwards is asked for the write.
   void visit(std::int32_t at) {
     const Instr& i = p_.code[static_cast<std::size_t>(at)];
-    const auto begin = written_.begin() + static_cast<std::ptrdiff_t>(at) * static_cast<std::ptrdiff_t>(words_);
+    const auto begin =
+        written_.begin() + static_cast<std::ptrdiff_t>(at) * static_cast<std::ptrdiff_t>(words_);
     Set set(begin, begin + static_cast<std::ptrdiff_t>(words_));
     const auto& roles = op_roles[static_cast<std::size_t>(i.op)];
     for (int f = 0; f < 5; ++f) {

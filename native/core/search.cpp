@@ -29,7 +29,8 @@ void Search::finish(Result& result) {
   result.reached = bfs_.reached();
   if (walk_) {
     for (std::size_t m = 0; m < result.marks.size(); ++m) result.marks[m] |= walk_->marks()[m];
-    for (std::size_t n = 0; n < result.reached.size(); ++n) result.reached[n] |= walk_->reached()[n];
+    for (std::size_t n = 0; n < result.reached.size(); ++n)
+      result.reached[n] |= walk_->reached()[n];
   }
   if (!result.finding) return;
   PathBuilder builder(model_);

@@ -11,7 +11,7 @@ static_assert(std::endian::native == std::endian::little,
               "a stored state is the first bytes of its packed words");
 
 constexpr std::uint64_t first_capacity = 1 << 12;
-constexpr std::uint32_t pool_size = 64;        // state numbers a worker takes at a time
+constexpr std::uint32_t pool_size = 64;         // state numbers a worker takes at a time
 constexpr std::uint32_t reinsert_block = 4096;  // states a worker moves to a new table at a time
 
 // Linear probing: at seven tenths a look-up touches about two cache lines. Where memory ends the
@@ -51,9 +51,7 @@ void Store::choose() {
   insert_[1] = &Store::insert_all<Halves, true>;
 }
 
-bool Store::open() {
-  return records_.reserve(record_bytes() << 32) && take_table(first_capacity);
-}
+bool Store::open() { return records_.reserve(record_bytes() << 32) && take_table(first_capacity); }
 
 void Store::set_limits(std::uint64_t max_bytes, std::uint64_t max_states) {
   max_bytes_ = max_bytes;
@@ -63,7 +61,9 @@ void Store::set_limits(std::uint64_t max_bytes, std::uint64_t max_states) {
 
 void Store::set_workers(int count) { pools_.assign(static_cast<std::size_t>(count), {}); }
 
-std::uint64_t Store::bytes() const { return size() * std::uint64_t{record_bytes()} + capacity_ * 8; }
+std::uint64_t Store::bytes() const {
+  return size() * std::uint64_t{record_bytes()} + capacity_ * 8;
+}
 
 void Store::load(std::uint32_t state, std::uint64_t* words) const {
   words[words_ - 1] = 0;
@@ -81,8 +81,10 @@ int Store::insert_all(Batch& batch, int begin, int worker, Full& full) {
   auto* const records = reinterpret_cast<std::uint32_t*>(records_.data());
   std::uint64_t* const table = slots();
   const auto read = [](std::uint64_t& slot) {
-    if constexpr (Shared) return std::atomic_ref(slot).load(std::memory_order_acquire);
-    else return slot;
+    if constexpr (Shared)
+      return std::atomic_ref(slot).load(std::memory_order_acquire);
+    else
+      return slot;
   };
   // The slots have arrived in the cache by now; ask for the states they name as well.
   for (int n = begin; n < batch.count; ++n) {
@@ -116,7 +118,8 @@ int Store::insert_all(Batch& batch, int begin, int worker, Full& full) {
           break;
         }
       }
-      if (same_tag(slot, hash) && std::memcmp(records + slot_state(slot) * stride, words, size) == 0) {
+      if (same_tag(slot, hash) &&
+          std::memcmp(records + slot_state(slot) * stride, words, size) == 0) {
         batch.fresh[n] = no_state;
         break;
       }
@@ -183,7 +186,8 @@ void Store::help_growth() {
 
 void Store::reinsert(std::uint32_t begin, std::uint32_t end) {
   const auto unused = [&](std::uint32_t state) {
-    return std::ranges::any_of(pools_, [&](const Pool& p) { return p.next <= state && state < p.end; });
+    return std::ranges::any_of(pools_,
+                               [&](const Pool& p) { return p.next <= state && state < p.end; });
   };
   std::vector<std::uint64_t> words(static_cast<std::size_t>(words_));
   std::uint64_t hashes[Batch::capacity];
@@ -199,7 +203,8 @@ void Store::reinsert(std::uint32_t begin, std::uint32_t end) {
       const std::uint64_t made = make_slot(hashes[n], begin + n);
       for (std::uint64_t place = home(hashes[n]);;) {
         std::uint64_t empty = 0;
-        if (std::atomic_ref(slots()[place]).compare_exchange_strong(empty, made, std::memory_order_relaxed))
+        if (std::atomic_ref(slots()[place])
+                .compare_exchange_strong(empty, made, std::memory_order_relaxed))
           break;
         if (++place == capacity_) place = 0;
       }

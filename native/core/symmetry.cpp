@@ -52,7 +52,8 @@ Symmetry::Symmetry(const Program& program, const std::vector<Kind>& kinds)
   // Smaller kinds first: as many kinds as possible take part.
   std::vector<int> order(kinds.size());
   std::iota(order.begin(), order.end(), 0);
-  std::ranges::stable_sort(order, {}, [&](int k) { return kinds[static_cast<std::size_t>(k)].size; });
+  std::ranges::stable_sort(order, {},
+                           [&](int k) { return kinds[static_cast<std::size_t>(k)].size; });
   std::vector<int> chosen;
   for (int k : order) {
     const std::int64_t grown = images_ * factorial(kinds[static_cast<std::size_t>(k)].size);
@@ -60,17 +61,29 @@ Symmetry::Symmetry(const Program& program, const std::vector<Kind>& kinds)
     images_ = static_cast<std::int32_t>(grown);
     chosen.push_back(k);
   }
-  for (const auto& kind : kinds)
-    for (const auto& group : kind.valued) {
-      ++classes_;
-      for (auto cell : group.cells) class_[static_cast<std::size_t>(cell)] = static_cast<Class>(classes_);
-    }
+  classify(kinds);
   std::vector<bool> named_cells(static_cast<std::size_t>(cells_));
   if (named >= 0) named_cells = column_cells(kinds[static_cast<std::size_t>(named)], cells_);
   for (std::int32_t c = 0; c < cells_; ++c)
     if (!named_cells[static_cast<std::size_t>(c)]) free_.push_back(c);
   name(kinds, named);
   enumerate(kinds, chosen);
+}
+
+// Kinds whose values occur in the same cells (threads of two sorts, say) share a class.
+void Symmetry::classify(const std::vector<Kind>& kinds) {
+  std::vector<const std::vector<std::int32_t>*> known;
+  class_of_.resize(kinds.size());
+  for (std::size_t k = 0; k < kinds.size(); ++k)
+    for (const auto& group : kinds[k].valued) {
+      std::size_t cls = 0;
+      while (cls < known.size() && *known[cls] != group.cells) ++cls;
+      if (cls == known.size()) known.push_back(&group.cells);
+      class_of_[k].push_back(cls);
+      for (auto cell : group.cells)
+        class_[static_cast<std::size_t>(cell)] = static_cast<Class>(cls + 1);
+    }
+  classes_ = static_cast<int>(known.size());
 }
 
 void Symmetry::name(const std::vector<Kind>& kinds, int kind) {
@@ -80,14 +93,14 @@ void Symmetry::name(const std::vector<Kind>& kinds, int kind) {
   named_columns_ = named.columns;
   element_of_.assign(static_cast<std::size_t>(classes_) * 256, -1);
   value_of_.assign(static_cast<std::size_t>(classes_ * named.size), 0);
-  std::size_t before = 0;
-  for (int k = 0; k < kind; ++k) before += kinds[static_cast<std::size_t>(k)].valued.size();
-  for (std::size_t g = 0; g < named.valued.size(); ++g)
+  for (std::size_t g = 0; g < named.valued.size(); ++g) {
+    const std::size_t cls = class_of_[static_cast<std::size_t>(kind)][g];
     for (int e = 0; e < named.size; ++e) {
       const auto value = static_cast<Value>(named.valued[g].values[static_cast<std::size_t>(e)]);
-      element_of_[(before + g) * 256 + byte(value)] = e;
-      value_of_[(before + g) * static_cast<std::size_t>(named.size) + static_cast<std::size_t>(e)] = value;
+      element_of_[cls * 256 + byte(value)] = e;
+      value_of_[cls * static_cast<std::size_t>(named.size) + static_cast<std::size_t>(e)] = value;
     }
+  }
 }
 
 void Symmetry::enumerate(const std::vector<Kind>& kinds, const std::vector<int>& chosen) {
@@ -111,7 +124,8 @@ void Symmetry::enumerate(const std::vector<Kind>& kinds, const std::vector<int>&
         return class_[cell] == 0 && columns[cell] == 1;
       });
       if (plain)
-        for (std::size_t i = 0; i < kind.columns.size(); ++i) e.keys[i].push_back(kind.columns[i][p]);
+        for (std::size_t i = 0; i < kind.columns.size(); ++i)
+          e.keys[i].push_back(kind.columns[i][p]);
     }
     enumerated_.push_back(std::move(e));
   }
@@ -126,7 +140,8 @@ void Symmetry::enumerate(const std::vector<Kind>& kinds, const std::vector<int>&
     for (std::size_t n = 0; n < chosen.size(); ++n) {
       const Kind& kind = kinds[static_cast<std::size_t>(chosen[n])];
       const Enumerated& e = enumerated_[n];
-      const auto& inverse = e.inverse[static_cast<std::size_t>(image / e.stride) % e.inverse.size()];
+      const auto& inverse =
+          e.inverse[static_cast<std::size_t>(image / e.stride) % e.inverse.size()];
       // Where a cell's content comes from, one kind after the other.
       std::vector<std::int32_t> from(class_.size());
       std::iota(from.begin(), from.end(), 0);
@@ -141,13 +156,12 @@ void Symmetry::enumerate(const std::vector<Kind>& kinds, const std::vector<int>&
       for (std::size_t c = 0; c < class_.size(); ++c)
         composed[c] = source[static_cast<std::size_t>(from[c])];
       std::ranges::copy(composed, source);
-      std::size_t group = 0;
-      for (int k = 0; k < chosen[n]; ++k) group += kinds[static_cast<std::size_t>(k)].valued.size();
-      for (const auto& valued : kind.valued) {
-        for (std::size_t i = 0; i < valued.values.size(); ++i)
-          lookup[group * 256 + byte(static_cast<Value>(valued.values[i]))] =
-              static_cast<Value>(valued.values[place[i]]);
-        ++group;
+      for (std::size_t g = 0; g < kind.valued.size(); ++g) {
+        const auto& values = kind.valued[g].values;
+        const std::size_t cls = class_of_[static_cast<std::size_t>(chosen[n])][g];
+        for (std::size_t i = 0; i < values.size(); ++i)
+          lookup[cls * 256 + byte(static_cast<Value>(values[i]))] =
+              static_cast<Value>(values[place[i]]);
       }
     }
   }
@@ -183,7 +197,8 @@ void Symmetry::allow(const Enumerated& kind, const Value* cells, Scratch& s,
     const auto& inverse = kind.inverse[p];
     bool sorted = true;
     for (std::size_t j = 1; j < size && sorted; ++j)
-      sorted = s.rank[static_cast<std::size_t>(inverse[j - 1])] <= s.rank[static_cast<std::size_t>(inverse[j])];
+      sorted = s.rank[static_cast<std::size_t>(inverse[j - 1])] <=
+               s.rank[static_cast<std::size_t>(inverse[j])];
     if (sorted) allowed.push_back(static_cast<std::int32_t>(p));
   }
 }
@@ -222,7 +237,8 @@ bool Symmetry::improves(std::int32_t image, const Value* cells, bool first, Scra
       if (e >= 0 && value == static_cast<std::int8_t>(value)) {
         auto& name = s.name[static_cast<std::size_t>(e)];
         if (name < 0) name = names++;
-        value = value_of_[group * static_cast<std::size_t>(named_size_) + static_cast<std::size_t>(name)];
+        value = value_of_[group * static_cast<std::size_t>(named_size_) +
+                          static_cast<std::size_t>(name)];
       }
     }
     if (worse(value)) return false;
@@ -238,7 +254,8 @@ bool Symmetry::improves(std::int32_t image, const Value* cells, bool first, Scra
 // Puts the elements of the named kind in order: by name, then by contents.
 void Symmetry::order_named(std::int32_t image, const Value* cells, Scratch& s) const {
   const auto before = [&](std::int32_t x, std::int32_t y) {
-    const std::int32_t nx = s.name[static_cast<std::size_t>(x)], ny = s.name[static_cast<std::size_t>(y)];
+    const std::int32_t nx = s.name[static_cast<std::size_t>(x)],
+                       ny = s.name[static_cast<std::size_t>(y)];
     if (nx >= 0 || ny >= 0) return nx >= 0 && (ny < 0 || nx < ny);
     const auto& cx = named_columns_[static_cast<std::size_t>(x)];
     const auto& cy = named_columns_[static_cast<std::size_t>(y)];

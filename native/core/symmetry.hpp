@@ -41,14 +41,15 @@ class Symmetry {
   // A kind whose permutations are enumerated.
   struct Enumerated {
     int size = 0;
-    std::vector<std::vector<std::int32_t>> keys;  // [element]: its plain cells
+    std::vector<std::vector<std::int32_t>> keys;     // [element]: its plain cells
     std::vector<std::vector<std::int32_t>> inverse;  // [permutation][place]: element put there
     std::int32_t stride = 1;                         // of its permutation number in an image number
   };
 
-  // What the values of a cell denote: index 0 is nothing, the others one `Kind::Valued` each.
+  // What the values of a cell denote: 0 is nothing, the others one set of cells each.
   using Class = std::uint8_t;
 
+  void classify(const std::vector<Kind>& kinds);
   void enumerate(const std::vector<Kind>& kinds, const std::vector<int>& chosen);
   void name(const std::vector<Kind>& kinds, int kind);
   void allow(const Enumerated& kind, const Value* cells, Scratch& scratch,
@@ -59,13 +60,14 @@ class Symmetry {
 
   int cells_;
   std::vector<Enumerated> enumerated_;
-  std::vector<Class> class_;            // [cell]
+  std::vector<Class> class_;                        // [cell]
+  std::vector<std::vector<std::size_t>> class_of_;  // [kind][group of values]
   std::int32_t images_ = 1;
-  std::vector<std::int32_t> source_;    // [image][cell]: the cell whose content comes here
-  std::vector<Value> lookup_;           // [image][class - 1][value as a byte]
+  std::vector<std::int32_t> source_;  // [image][cell]: the cell whose content comes here
+  std::vector<Value> lookup_;         // [image][class - 1][value as a byte]
   int classes_ = 0;
-  std::vector<std::int32_t> free_;      // cells in no column of the named kind, in order
-  int named_size_ = 0;                  // 0: no kind is named
+  std::vector<std::int32_t> free_;  // cells in no column of the named kind, in order
+  int named_size_ = 0;              // 0: no kind is named
   std::vector<std::vector<std::int32_t>> named_columns_;
   std::vector<std::int32_t> element_of_;  // [class - 1][value as a byte]: element, or -1
   std::vector<Value> value_of_;           // [class - 1][element]

@@ -1,11 +1,12 @@
 #include "core/walk.hpp"
 
+#include <algorithm>
 #include <numeric>
 
 namespace mmunotify::core {
 namespace {
 
-constexpr std::size_t longest = 2000;       // steps of one walk: a loop must not take them all
+constexpr std::size_t longest = 2000;          // steps of one walk: a loop must not take them all
 constexpr std::int64_t most_effort = 1 << 20;  // within steps: long ones must not take for ever
 
 }  // namespace
@@ -46,7 +47,10 @@ Walk::Moved Walk::move() {
     const int boundary = locate(order_[n]);
     if (boundary < 0) continue;
     const Outcome outcome = vm_.start(order_[n], boundary, cells_.data());
-    if (outcome == Outcome::stepped) return take(node(order_[n], vm_), boundary);
+    if (outcome == Outcome::stepped) {
+      std::copy_n(vm_.cells(), model_.machine.padded, cells_.begin());
+      return take(node(order_[n], vm_), boundary);
+    }
     if (outcome != Outcome::blocked) return refuse(order_[n], outcome, vm_);
   }
   return move_any();
@@ -62,15 +66,20 @@ Walk::Moved Walk::move_any() {
     if (boundary < 0) continue;
     alive = alive || !model_.machine.threads[static_cast<std::size_t>(thread)].daemon;
     for (Outcome outcome = all_.start(thread, boundary, cells_.data());; outcome = all_.next()) {
-      if (outcome == Outcome::failed || outcome == Outcome::fault) return refuse(thread, outcome, all_);
+      if (outcome == Outcome::failed || outcome == Outcome::fault)
+        return refuse(thread, outcome, all_);
       if (outcome == Outcome::stepped && random_.below(++count) == 0) {
         chosen = node(thread, all_);
+        chosen.cells.assign(all_.cells(), all_.cells() + model_.machine.padded);
         chosen_boundary = boundary;
       }
       if (!all_.more()) break;
     }
   }
-  if (count > 0) return take(std::move(chosen), chosen_boundary);
+  if (count > 0) {
+    cells_ = std::move(chosen.cells);
+    return take(std::move(chosen), chosen_boundary);
+  }
   if (!alive) return Moved::end;
   finding_.kind = Finding::Kind::deadlock;
   return Moved::finding;
@@ -83,20 +92,19 @@ int Walk::locate(int thread) const {
   return boundary == body.done ? -1 : boundary;
 }
 
-Node Walk::node(int thread, const Vm& vm) const {
+Node Walk::node(int thread, const Vm& vm) {
   Node node;
   node.thread = thread;
   node.boundary = vm.boundary();
   node.tape.assign(vm.tape().begin(), vm.tape().end());
   node.choices = vm.choices().size();
-  node.cells.assign(vm.cells(), vm.cells() + model_.machine.padded);
   return node;
 }
 
+// Notes a step that has led from boundary `from` to `cells_`.
 Walk::Moved Walk::take(Node node, int from) {
   const auto& body = model_.machine.threads[static_cast<std::size_t>(node.thread)];
   marks_[body.marks + static_cast<std::uint32_t>(from)] = 1;
-  cells_ = node.cells;
   steps_.push_back(std::move(node));
   return (finding_ = judge_.judge(cells_.data())) ? Moved::finding : Moved::yes;
 }

@@ -20,7 +20,8 @@ class Walk {
   // found. The number of steps bounds it, not the clock: the same seed finds the same.
   Finding run(std::int64_t steps);
 
-  // The steps of the walk that `run` ended with; the last one failed if that is the finding.
+  // The steps of the walk that `run` ended with, without the states between them; the last one
+  // failed if that is the finding.
   const std::vector<Node>& steps() const { return steps_; }
   const std::vector<std::uint8_t>& marks() const { return marks_; }
   const std::vector<std::uint8_t>& reached() const { return judge_.reached(); }
@@ -33,7 +34,7 @@ class Walk {
   Moved take(Node node, int from);
   Moved refuse(int thread, Outcome outcome, const Vm& vm);
   int locate(int thread) const;
-  Node node(int thread, const Vm& vm) const;
+  static Node node(int thread, const Vm& vm);
 
   const Model& model_;
   Random random_;

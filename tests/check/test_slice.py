@@ -139,6 +139,19 @@ def test_a_decision_can_be_stale() -> None:
     )
 
 
+def test_what_was_admitted_inside_the_section_is_named() -> None:
+    """The fault runs after range_start has dropped everything, before the pte is cleared."""
+    program = Kvm().build()
+    start = [Move(0)] * 6  # lock, counter, zap, flush, unlock
+    rest = [Move(1)] * 5 + [Move(0)] * 6 + [Move(2)] * 2
+    why = counterexample(program, start + rest, driver=(DRIVER,)).why
+    assert why == (
+        "spte[0] holds frame A since step 8, inside the section that cpu0 began at step 1, which "
+        "fault() does not check for. Step 11 (cpu0) took it out of mm.pte[0], and no step took it "
+        "out of spte[0] before step 17."
+    )
+
+
 def test_the_slice_leaves_out_what_does_not_matter() -> None:
     """Locks and counters that nobody looks at are not in it; reads and writes of the frame are."""
     program = Kvm().build()

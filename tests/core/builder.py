@@ -78,17 +78,16 @@ class Builder:
         self, name: str, size: int, low: int, high: int, initial: int, label: str = ""
     ) -> int:
         """Add `size` cells; return the slot of the first."""
-        return [
-            self.cell(f"{name}[{i}]", low, high, initial, label) for i in range(size)
-        ][0]
+        first = len(self.cells)
+        for number in range(size):
+            self.cell(f"{name}[{number}]", low, high, initial, label)
+        return first
 
     def thread(self, name: str, boundaries: int = 127, *, daemon: bool = False) -> ThreadBuilder:
         """Add a thread of at most `boundaries` boundaries, with its pc cells."""
         number = len(self.threads)
         high = boundaries // 128
-        self.cells.append(
-            Cell(f"{name}.pc", 0, min(boundaries, 127), 0, CellKind.PC, number)
-        )
+        self.cells.append(Cell(f"{name}.pc", 0, min(boundaries, 127), 0, CellKind.PC, number))
         self.cells.append(Cell(f"{name}.pc.high", 0, high, 0, CellKind.PC, number))
         self.labels += ["", ""]
         made = ThreadBuilder(self, name, len(self.cells) - 2, daemon)

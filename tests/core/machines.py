@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tests.core.builder import Builder
+
 from mmunotify.ir.ops import Op
 from mmunotify.ir.program import Program
-from tests.core.builder import Builder
 
 __all__ = ["endless_step", "odometer", "philosophers"]
 

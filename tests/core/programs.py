@@ -7,13 +7,14 @@ program means something; what it means is up to chance.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from hypothesis import strategies as st
+from tests.core.builder import Builder
 
 from mmunotify.ir.ops import Op
 from mmunotify.ir.program import PredicateKind, Program
 from mmunotify.ir.reduction import Ample, Boundary, Reduction
-from tests.core.builder import Builder
 
 __all__ = ["programs", "reductions"]
 
@@ -314,7 +315,8 @@ def reductions(draw: st.DrawFn, program: Program, *, ample: bool = True) -> Redu
 def _mode(draw: st.DrawFn, program: Program, thread: int, boundary: int) -> Boundary:
     if boundary in _gone_back_to(program, thread):
         return Boundary.HARD
-    return draw(st.sampled_from(Boundary))
+    mode: Boundary = draw(st.sampled_from(Boundary))
+    return mode
 
 
 def _gone_back_to(program: Program, thread: int) -> set[int]:
@@ -324,7 +326,7 @@ def _gone_back_to(program: Program, thread: int) -> set[int]:
     entries.append(min(after, default=len(program.code)))
     return {
         i.a
-        for start, (begin, end) in enumerate(zip(entries, entries[1:], strict=False))
+        for start, (begin, end) in enumerate(pairwise(entries))
         for i in program.code[begin:end]
         if i.op is Op.STEP and i.a <= start
     }
@@ -352,5 +354,3 @@ def _ample(draw: st.DrawFn, program: Program) -> Ample:
         tuple(draw(st.integers(-1, 1)) for _ in range(thread.done)) for thread in program.threads
     )
     return Ample(masks(1), masks(2), held, (masks(2), masks(1)), (masks(2), masks(3)))
-
-

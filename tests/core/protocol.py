@@ -6,9 +6,10 @@ notification. Every tool that was measured on it agrees on its numbers of states
 
 from __future__ import annotations
 
+from tests.core.builder import Builder, ThreadBuilder
+
 from mmunotify.ir.ops import Op
 from mmunotify.ir.program import Program, SymmetryKind
-from tests.core.builder import Builder, ThreadBuilder
 
 __all__ = ["protocol"]
 

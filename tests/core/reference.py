@@ -196,9 +196,7 @@ def _alone(program: Program, ample: Ample, at: list[int], thread: int) -> bool:
 # All states -----------------------------------------------------------------------------------
 
 
-def search(
-    program: Program, reduction: Reduction | None = None, *, most: int = 1500
-) -> Reference:
+def search(program: Program, reduction: Reduction | None = None, *, most: int = 1500) -> Reference:
     """Return everything that a breadth-first search finds; raise `TooBig` beyond `most` states."""
     found = Reference()
     reduction = reduction or Reduction()
@@ -244,5 +242,3 @@ def _judge(program: Program, state: State, depth: int, found: Reference) -> None
                 found.reached.add(number)
         elif bool(value) is (predicate.kind is PredicateKind.NEVER):
             found.violated(PREDICATE, depth)
-
-

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, note, settings
 from hypothesis import strategies as st
+from tests.core import reference
+from tests.core.machines import odometer
+from tests.core.programs import programs, reductions
+from tests.core.reference import DEADLOCK, FAILURE, PREDICATE, Reference, TooBig
 
 from mmunotify.check.search import BrokenKind, Found, Outcome, Search, Successor, Verdict
 from mmunotify.ir import interp
 from mmunotify.ir.interp import Failed, State, Stepped
 from mmunotify.ir.program import Program
 from mmunotify.ir.reduction import Reduction
-from tests.core import reference
-from tests.core.machines import odometer
-from tests.core.programs import programs, reductions
-from tests.core.reference import DEADLOCK, FAILURE, PREDICATE, Reference, TooBig
 
 usual = settings(
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],

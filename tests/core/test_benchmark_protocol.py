@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import permutations, product
 
 import pytest
+from tests.core.protocol import protocol
 
 from mmunotify.check.search import BrokenKind, Search, Verdict
 from mmunotify.ir import interp
 from mmunotify.ir.interp import Failed, State, Stepped
 from mmunotify.ir.program import Program, SymmetryKind
 from mmunotify.ir.reduction import Ample, Boundary, Reduction
-from tests.core.protocol import protocol
 
 A, B, C = (2, 1, 2, 2, 2), (2, 2, 2, 2, 1), (2, 2, 2, 3, 1)
 
@@ -58,7 +58,9 @@ def end_of(program: Program, schedule: tuple[tuple[int, tuple[int, ...]], ...]) 
     """Run a schedule in the interpreter; return the failure or the state it ends with."""
     state = program.initial
     for thread, choices in schedule:
-        result = next(s.result for s in interp.steps(program, state, thread) if s.choices == choices)
+        result = next(
+            s.result for s in interp.steps(program, state, thread) if s.choices == choices
+        )
         if isinstance(result, Failed):
             return result
         assert isinstance(result, Stepped)
@@ -110,9 +112,7 @@ def images(program: Program, state: State) -> set[State]:
     return orbits
 
 
-def permuted(
-    program: Program, kind: SymmetryKind, order: tuple[int, ...], state: State
-) -> State:
+def permuted(program: Program, kind: SymmetryKind, order: tuple[int, ...], state: State) -> State:
     """Return `state` with element `i` of a kind in the place of element `order[i]`."""
     cells = list(state)
     for element, place in enumerate(order):

@@ -5,11 +5,18 @@ from __future__ import annotations
 import signal
 from dataclasses import replace
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.core.builder import Builder
+from tests.core.machines import endless_step, odometer, philosophers
+from tests.core.programs import programs
+from tests.core.protocol import protocol
+from tests.core.reference import TooBig
+from tests.core.reference import search as refer
 
 from mmunotify import _core
 from mmunotify.check.search import (
@@ -22,14 +29,17 @@ from mmunotify.check.search import (
     Verdict,
 )
 from mmunotify.ir.ops import OPS, Op, Role
-from mmunotify.ir.program import Cell, CellKind, Instr, Predicate, PredicateKind, Program, SymmetryKind, Thread
+from mmunotify.ir.program import (
+    Cell,
+    CellKind,
+    Instr,
+    Predicate,
+    PredicateKind,
+    Program,
+    SymmetryKind,
+    Thread,
+)
 from mmunotify.ir.reduction import Ample, Boundary, Reduction
-from tests.core.builder import Builder
-from tests.core.machines import endless_step, odometer, philosophers
-from tests.core.programs import programs
-from tests.core.protocol import protocol
-from tests.core.reference import TooBig
-from tests.core.reference import search as refer
 
 MIDDLE = (2, 1, 2, 3, 1)  # of the benchmark protocol: 76,567 states
 
@@ -62,9 +72,7 @@ def test_limit_on_memory(megabytes: int, workers: int) -> None:
     """Memory is never taken beyond the limit, and as much as fits is used."""
     program = protocol(*MIDDLE)
     limit = megabytes << 20
-    found = Search(program).run(
-        max_bytes=limit, walks=False, workers=workers, parallel_from=100
-    )
+    found = Search(program).run(max_bytes=limit, walks=False, workers=workers, parallel_from=100)
     if megabytes < 2:
         assert (found.verdict, found.reason) == (Verdict.INCOMPLETE, Reason.MEMORY)
         assert found.bytes <= max(limit, 1 << 16)
@@ -131,7 +139,7 @@ def test_progress() -> None:
         progress=seen.append, max_seconds=0.6, max_bytes=1 << 30, walks=False
     )
     assert 2 <= len(seen) <= 10
-    assert all(a.states < b.states and a.seconds < b.seconds for a, b in zip(seen, seen[1:]))
+    assert all(a.states < b.states and a.seconds < b.seconds for a, b in pairwise(seen))
     assert all(p.bytes > 0 and p.frontier > 0 and p.transitions >= p.states - 1 for p in seen)
 
 

@@ -203,8 +203,11 @@ def _group(program: Program, kinds: tuple[SymmetryKind, ...]) -> list[_Move]:
         cells = list(range(len(program.cells)))
         values: list[dict[int, int]] = [{} for _ in program.cells]
         for kind, order in zip(kinds, orders, strict=True):
-            place = {c: d for i, j in enumerate(order)
-                     for c, d in zip(kind.columns[i], kind.columns[j], strict=True)}
+            place = {
+                c: d
+                for i, j in enumerate(order)
+                for c, d in zip(kind.columns[i], kind.columns[j], strict=True)
+            }
             cells = [place.get(c, c) for c in cells]
             for label, denoted in kind.values:
                 for c in range(len(program.cells)):

@@ -6,14 +6,14 @@ hypothesis (which shrinks towards 0) and a plain random number generator.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
+from tests.reduce.builder import FREE, Code, Programs, Slot
 
 from mmunotify.ir.ops import Op
 from mmunotify.ir.program import PredicateKind, Program, SymmetryKind
-from tests.reduce.builder import FREE, Code, Programs, Slot
 
 __all__ = ["make", "programs"]
 
@@ -60,12 +60,29 @@ class _Body:
     def statement(self, depth: int) -> None:
         self.size += 1
         simple = [
-            self.set_cell, self.add_cell, self.add_cell, self.load, self.store, self.local,
-            self.choice, self.item, self.snapshot, self.wait, self.check, self.odd,
+            self.set_cell,
+            self.add_cell,
+            self.add_cell,
+            self.load,
+            self.store,
+            self.local,
+            self.choice,
+            self.item,
+            self.snapshot,
+            self.wait,
+            self.check,
+            self.odd,
         ]
         if depth and self.size < 12:
-            with_blocks = [self.locked, self.locked, self.locked, self.nested, self.branch,
-                           self.loop, self.together]
+            with_blocks = [
+                self.locked,
+                self.locked,
+                self.locked,
+                self.nested,
+                self.branch,
+                self.loop,
+                self.together,
+            ]
             which = self.pick(len(simple) + len(with_blocks))
             if which >= len(simple):
                 with_blocks[which - len(simple)](depth - 1)
@@ -294,14 +311,19 @@ def make(pick: Pick) -> Program:
         b.epochs[0].append(row[3])
         rows.append(row)
     tape: list[int] = []
+    again: Iterator[int] = iter(())
 
-    def record(n: int) -> int:
-        tape.append(pick(n))
-        return tape[-1]
+    def draw(n: int) -> int:
+        """Draw for the first thread, and the same once more for those like it."""
+        drawn = next(again, None)
+        if drawn is None:
+            drawn = pick(n)
+            tape.append(drawn)
+        return drawn
 
     for n, t in enumerate(threads):
-        draw = record if alike and n == 0 else (lambda _n, left=iter(list(tape)): next(left)) \
-            if alike else pick
+        if alike:
+            again = iter(list(tape))
         others = [] if alike else [row for m, row in enumerate(rows) if m != n]
         body = _Body(b, draw, cells, locks, items, 0, t, rows[n], others)
         t.emit(Op.CHOOSE, rows[n][2], 0, ITEMS)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tests.reduce.builder import Code, Programs, Scratch
+
 from mmunotify.ir.ops import Op
 from mmunotify.ir.program import Program, SymmetryKind
-from tests.reduce.builder import Code, Programs, Scratch
 
 __all__ = ["Config", "coarse", "effects", "fine"]
 
@@ -172,8 +173,13 @@ class _World:
                 extra = [self.tlb + t] if name == "vcpu" else []
                 columns.append((threads[t].pc, threads[t].pc + 1, *locals_of[t], *extra))
             self.b.kinds.append(
-                SymmetryKind(name, len(columns), tuple(columns),
-                             (("thread", tuple(numbers)),), tuple(numbers))
+                SymmetryKind(
+                    name,
+                    len(columns),
+                    tuple(columns),
+                    (("thread", tuple(numbers)),),
+                    tuple(numbers),
+                )
             )
         for name in ("page", "frame"):
             things = tuple(tuple(column) for column in self.columns[name])
@@ -457,9 +463,7 @@ def _coarse_inval(w: _World, t: Code) -> list[int]:
 
 def _make(config: Config, grain: str) -> tuple[Program, list[str]]:
     w = _World(config)
-    vcpu, inval = (
-        (_fine_vcpu, _fine_inval) if grain == "fine" else (_coarse_vcpu, _coarse_inval)
-    )
+    vcpu, inval = (_fine_vcpu, _fine_inval) if grain == "fine" else (_coarse_vcpu, _coarse_inval)
     columns = [vcpu(w, w.b.thread(f"vcpu{n}", "vcpu")) for n in range(config.vcpus)]
     columns += [inval(w, w.b.thread(f"inval{n}", "inval")) for n in range(config.invalidators)]
     return w.program(columns), list(w.tags)

@@ -7,13 +7,13 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from mmunotify.compile.reduce import MIXES, mix, reduce
-from mmunotify.ir.program import Program
 from tests.reduce import protocol
 from tests.reduce.executor import Found, TooMany, differs, search
 from tests.reduce.programs import make, programs
 from tests.reduce.protocol import Config
+
+from mmunotify.compile.reduce import MIXES, mix, reduce
+from mmunotify.ir.program import Program
 
 SMALL = 1200  # states; larger programs are passed over
 
@@ -61,8 +61,15 @@ def mutate(grain: str, config: Config) -> int:
     wrong = 0
     for tag in ["", *protocol.effects(grain, config)]:
         program = build(
-            Config(config.vcpus, config.invalidators, config.pages, config.frames,
-                   config.loops, config.epoch, tag)
+            Config(
+                config.vcpus,
+                config.invalidators,
+                config.pages,
+                config.frames,
+                config.loops,
+                config.epoch,
+                tag,
+            )
         )
         base = search(program, limit=2_000_000)
         wrong += bool(base.bad)

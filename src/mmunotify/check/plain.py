@@ -1,26 +1,38 @@
 """`PlainRun`: the bodies of a world as plain Python, one thread at a time.
 
 Each thread of the world is a Python thread; exactly one runs, and it hands over before every access
-to a cell. Invariant: a run is determined by its schedule, and leaves no Python thread behind.
+to a cell, or before those that begin a step of a given program.
+Invariant: a run is determined by its schedule, and leaves no Python thread behind.
 """
 
 from __future__ import annotations
 
 import random
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import FrameType
 from typing import Any
 
 from mmunotify.check.cells import Instrumented, IsCell, assigned_cells
-from mmunotify.check.schedule import Move
-from mmunotify.check.world import World
+from mmunotify.check.lockstep import Lockstep, body_frames
+from mmunotify.check.schedule import Move, ScheduleError
+from mmunotify.compile import World
+from mmunotify.ir.program import Program
 from mmunotify.lang.intrinsics import Failure, Violation
+from mmunotify.lang.pages import Pages
 from mmunotify.lang.runtime import installed
 from mmunotify.lang.thread import Thread
 
-__all__ = ["Ending", "Outcome", "PlainRun"]
+__all__ = ["Ending", "OnStep", "Outcome", "PlainRun"]
+
+OnStep = Callable[[int, int, FrameType | None], None]
+"""Told of a step: thread, number of the move from 1, and the frame that is about to make it.
+
+The frame is None where the thread has not entered its body yet.
+"""
 
 
 class Ending(StrEnum):
@@ -64,7 +76,7 @@ class _Worker:
 
     def access(self) -> None:
         """Begin a step, unless inside one already."""
-        if self.depth == 0 and not self.run.quiet:
+        if self.depth == 0 and not self.run.quiet and self.run.is_step(self):
             self.run.hand_over(self)
 
     def enter_atomic(self) -> None:
@@ -80,6 +92,10 @@ class _Worker:
         """Go on when `condition()` holds; inside `atomic` another choice may make it hold."""
         if self.depth and (self.run.holds(self, condition) or self._choose_again(condition)):
             return
+        if self.run.lockstep is not None and (self.depth or not self.run.is_step(self)):
+            if not self.run.holds(self, condition):
+                raise ScheduleError(f"{self.thread.name} has to wait in the middle of a step")
+            return
         self.waiting = condition
         self.run.hand_over(self)
         self.waiting = None
@@ -87,7 +103,9 @@ class _Worker:
     def choose(self, alternatives: Sequence[Any]) -> Any:
         """Take the alternative that the schedule says."""
         self.last = alternatives
-        picked = self.run.choose(len(self.choices), len(alternatives))
+        if len(alternatives) == 1 and not isinstance(alternatives, range | Pages):
+            return alternatives[0]  # the compiler makes no choice of it
+        picked = self.run.choose(self.number, len(self.choices), len(alternatives))
         self.choices.append(picked)
         return alternatives[picked]
 
@@ -119,8 +137,9 @@ class _Worker:
         self.go.acquire()
         with installed(self):
             try:
-                self.run.check_stop()
+                self.run.begin(self)
                 self.thread.body(*self.thread.args)
+                self.run.end(self)
             except _Stop:
                 return
             except Violation as violation:
@@ -133,8 +152,7 @@ class _Worker:
             except BaseException as error:
                 self.run.finish_with(error)
                 return
-            self.done = True
-            self.run.leave()
+            self.run.leave(self)
 
 
 class PlainRun:
@@ -142,18 +160,21 @@ class PlainRun:
 
     `is_cell(object, attribute)` tells which attributes are shared cells (for a `Table`: the
     attribute ""); an access to one begins a step. By default: everything that bodies assign.
-    `on_step(thread)` is called in the Python thread that is about to make the step, so that a
-    debugger can stop there.
+    With `program`, the world's own, a replay has the steps of the program. `on_step` is called in
+    the Python thread that is about to make the step, so that a debugger can stop there.
     """
 
     def __init__(
         self,
         world: World,
         is_cell: IsCell | None = None,
-        on_step: Callable[[int], None] | None = None,
+        on_step: OnStep | None = None,
+        program: Program | None = None,
     ) -> None:
         self.world = world
         self.on_step = on_step
+        self.program = program
+        self.lockstep: Lockstep | None = None
         self.quiet = False
         self.asking: _Worker | None = None
         self._cells = Instrumented(world, is_cell or assigned_cells(world))
@@ -163,14 +184,20 @@ class PlainRun:
         self._outcome: tuple[Ending, Violation | None] | None = None
         self._error: BaseException | None = None
         self._stopping = False
+        self._starting = False
         self._schedule: Sequence[Move] | None = None
         self._limit = 0
         self._stay = 0.0
         self._random = random.Random(0)
 
     def run(self, schedule: Sequence[Move]) -> Outcome:
-        """Replay `schedule`: in each move a thread makes one step with the given choices."""
+        """Replay `schedule`: in each move a thread makes one step with the given choices.
+
+        Raise `ScheduleError` if the bodies cannot be made to follow it.
+        """
         self._schedule = tuple(schedule)
+        if self.program is not None:
+            self.lockstep = Lockstep(self.program, self._schedule)
         return self._go()
 
     def random_run(self, seed: int, limit: int = 10_000) -> Outcome:
@@ -182,20 +209,49 @@ class PlainRun:
 
     # -- called by the workers ------------------------------------------------------------------
 
+    def begin(self, worker: _Worker) -> None:
+        """The body of `worker` is about to be entered."""
+        self.check_stop()
+        if self.on_step is not None and not self._starting:
+            self.on_step(worker.number, len(self._moves), None)
+
+    def is_step(self, worker: _Worker) -> bool:
+        """Tell whether the access that `worker` is about to make begins a step."""
+        if self.lockstep is None:
+            return True
+        return self.lockstep.arrives(worker.number, sys._getframe(2))
+
     def hand_over(self, worker: _Worker) -> None:
         """End the step of `worker` and return when its next one is due."""
         self.check_stop()
-        chosen = self._pick()
-        if chosen is not worker:
-            if chosen is not None:
-                chosen.go.release()
+        if self._starting:
+            self._main.release()
             worker.go.acquire()
+        else:
+            chosen = self._pick()
+            if chosen is not worker:
+                if chosen is not None:
+                    chosen.go.release()
+                worker.go.acquire()
         self.check_stop()
         if self.on_step is not None:
-            self.on_step(worker.number)
+            frame = next(body_frames(sys._getframe()), None)
+            self.on_step(worker.number, len(self._moves), frame)
 
-    def leave(self) -> None:
+    def end(self, worker: _Worker) -> None:
+        """The body of `worker` has returned."""
+        if self.lockstep is not None and not self.lockstep.finishes(worker.number):
+            raise ScheduleError(
+                f"{worker.thread.name} ends without coming to "
+                f"{self.lockstep.expected(worker.number)}"
+            )
+
+    def leave(self, worker: _Worker) -> None:
         """The calling worker is done: let another one go on."""
+        worker.done = True
+        if self._starting:
+            self._main.release()
+            return
         chosen = self._pick()
         if chosen is not None:
             chosen.go.release()
@@ -205,8 +261,10 @@ class PlainRun:
         """Whether choices are made at random."""
         return self._schedule is None
 
-    def choose(self, made: int, count: int) -> int:
+    def choose(self, thread: int, made: int, count: int) -> int:
         """Return which of `count` alternatives to take, after `made` choices in this step."""
+        if self.lockstep is not None:
+            return self.lockstep.choice(thread)
         if self._schedule is None:
             return self._random.randrange(count)
         given = self._schedule[len(self._moves) - 1].choices if self._moves else ()
@@ -255,20 +313,22 @@ class PlainRun:
             self.finish(Ending.DEADLOCK)
             return None
         try:
-            number = self._following(enabled)
-        except ValueError as error:
+            while True:
+                number = self._following(enabled)
+                if number is None:
+                    self.finish(Ending.LIMIT)
+                    return None
+                chosen = self._workers[number]
+                chosen.choices = []
+                self._moves.append((number, chosen.choices))
+                if self.lockstep is None or self.lockstep.moves(number):
+                    return chosen
+        except ScheduleError as error:
             self.finish_with(error)
             return None
-        if number is None:
-            self.finish(Ending.LIMIT)
-            return None
-        chosen = self._workers[number]
-        chosen.choices = []
-        self._moves.append((number, chosen.choices))
-        return chosen
 
     def _following(self, enabled: list[int]) -> int | None:
-        """Return the thread of the next step, None if there is none; raise `ValueError`."""
+        """Return the thread of the next step, None if there is none; raise `ScheduleError`."""
         at = len(self._moves)
         if self._schedule is None:
             if at >= self._limit:
@@ -279,7 +339,8 @@ class PlainRun:
         if at >= len(self._schedule):
             return None
         if self._schedule[at].thread not in enabled:
-            raise ValueError(f"step {at + 1}: thread {self._schedule[at].thread} cannot move")
+            name = self._workers[self._schedule[at].thread].thread.name
+            raise ScheduleError(f"step {at + 1}: thread {name} cannot move")
         return self._schedule[at].thread
 
     def _go(self) -> Outcome:
@@ -287,6 +348,7 @@ class PlainRun:
         try:
             for worker in self._workers:
                 worker.python.start()
+            self._bring_to_first_steps()
             first = self._pick()
             if first is not None:
                 first.go.release()
@@ -303,6 +365,17 @@ class PlainRun:
             ending = Ending.VIOLATION if violation else Ending.DONE
         schedule = tuple(Move(thread, tuple(choices)) for thread, choices in self._moves)
         return Outcome(ending, schedule, violation)
+
+    def _bring_to_first_steps(self) -> None:
+        """Let threads run to their first step where what is before it belongs to set-up."""
+        if self.lockstep is None:
+            return
+        self._starting = True
+        for worker in self._workers:
+            if self.lockstep.starts_inside(worker.number):
+                worker.go.release()
+                self._main.acquire()
+        self._starting = False
 
     def _stop(self) -> None:
         self._stopping = True

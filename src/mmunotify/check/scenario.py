@@ -76,7 +76,8 @@ class Membership:
 class Scenario:
     """One closed system: a thread for each of `operations` and each of `devices`.
 
-    With two `drivers`, two subscribers of the same class, each has `devices` devices.
+    With two `drivers`, two subscribers of the same class, each has `devices` devices; `beside` are
+    classes of further subscribers, with as many.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Scenario:
     pages: int = 2
     frames: int = 3
     protocol: str = "srcu"
+    beside: tuple[type[Driver], ...] = ()
 
     def build(
         self, driver_class: type[Driver], overrides: Mapping[str, Any] | None = None
@@ -150,7 +152,8 @@ def _small(
 def _build(scenario: Scenario, driver_class: type[Driver]) -> World:
     mm = Mm(scenario.pages, scenario.frames)
     mm.populate(0)
-    drivers = tuple(driver_class(mm) for _ in range(scenario.drivers))
+    classes = [driver_class] * scenario.drivers + list(scenario.beside)
+    drivers = tuple(cls(mm) for cls in classes)
     for number, driver in enumerate(drivers):
         if number:
             driver.name += str(number + 1)

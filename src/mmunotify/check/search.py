@@ -74,7 +74,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Broken:
-    """What was violated: `number` indexes `Program.failures` or `.predicates`, -1 for a deadlock."""
+    """What was violated.
+
+    `number` indexes `Program.failures` or `Program.predicates`; -1 for a deadlock.
+    """
 
     kind: BrokenKind
     number: int
@@ -214,10 +217,11 @@ class Search:
 
         `max_bytes` bounds the memory of states and slots; None means 80 % of what the machine
         has free. Levels of fewer than `parallel_from` states are left to one of the `workers`:
-        a search that stays below is the same every time. Random walks of `walk_steps` steps in all come first unless `walks` is false;
-        a violation they find ends the run unless `first_violation` is false: then the search is
-        tried for a shorter one. `progress` is called about ten times a second and may return
-        False to interrupt, as Ctrl-C does. What it raises is raised here.
+        a search that stays below is the same every time. Random walks of `walk_steps` steps in
+        all come first unless `walks` is false; a violation they find ends the run unless
+        `first_violation` is false: then the search is tried for a shorter one. `progress` is
+        called about ten times a second and may return False to interrupt, as Ctrl-C does. What
+        it raises is raised here.
         """
 
         def report(*numbers: float) -> bool | None:
@@ -401,9 +405,10 @@ def _core_search(program: Program, reduction: Reduction) -> _core.Search:
 
 
 _Rows = list[list[list[int]]]
+_Table = Sequence[Sequence[int]]
 
 
-def _ample(ample: Ample) -> tuple[int, _Rows, _Rows, object, list[_Rows], list[_Rows]]:
+def _ample(ample: Ample) -> tuple[int, _Rows, _Rows, _Table, list[_Rows], list[_Rows]]:
     """Return the masks cut into 64-bit words."""
     tables = (ample.reads, ample.writes, *ample.future_reads, *ample.future_writes)
     widest = max((mask.bit_length() for rows in tables for row in rows for mask in row), default=0)

@@ -47,9 +47,9 @@ def shorten(
 ) -> Shortened:
     """Return a schedule with fewest steps, and few switches, that ends in the same violation.
 
-    `finder` is an engine's search (`core_finder`), tried before the slow one here. Each keeps
-    within `states` and `seconds`. Raise `ScheduleError` if `schedule` does not fit the program, and
-    `ValueError` if it violates nothing.
+    `finder` is an engine's search (`core_finder`), tried before the slow one here; what it finds
+    may violate the property at another line. Each keeps within `states` and `seconds`. Raise
+    `ScheduleError` if `schedule` does not fit the program, `ValueError` if it violates nothing.
     """
     goal = replay(program, schedule).violation
     if goal is None:
@@ -76,8 +76,10 @@ def _shortest(
 ) -> Shortened | None:
     """Return a schedule that is proven shortest, or None."""
     proposed = finder(states, seconds) if finder is not None else None
-    if proposed is not None and same_violation(program, replay(program, proposed).violation, goal):
-        return Shortened(proposed, True)
+    if proposed is not None:
+        found = replay(program, proposed).violation
+        if found is not None and (found.kind, found.property) == (goal.kind, goal.property):
+            return Shortened(proposed, True)
     threads = range(len(program.threads))
     explored = explore(program, goal, threads, len(schedule) - 1, states, seconds / 2)
     if explored.schedule is not None:

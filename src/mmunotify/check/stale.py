@@ -211,7 +211,8 @@ def checks(graph: Graph, cell: int, read: int, used: int) -> tuple[Check, ...]:
         for slot, step in _looked_at(graph, number):
             if slot != cell and step > read and graph.groups[slot] not in _DATA:
                 found.setdefault(slot, _check(graph, slot, step, read))
-    return tuple(found.values())[:_SEVERAL]
+    telling = [check for check in found.values() if max(check.earlier, check.later) >= 0]
+    return tuple(telling[:_SEVERAL] or list(found.values())[:1])
 
 
 def _looked_at(graph: Graph, number: int) -> Iterator[tuple[int, int]]:

@@ -116,14 +116,17 @@ def _kept(graph: Graph, story: Story, stale: Stale) -> str:
 
 
 def _admitted(graph: Graph, story: Story, stale: Stale) -> str:
-    """Say that the value was put there inside the very section that was to keep it out."""
+    """Say that the driver put it there inside the very section that was to keep it out."""
     run = graph.run
+    if graph.groups[stale.held] == "tlb":
+        return ""  # a device loads what it finds
     for section in story.sections:
         if section.thread != run.schedule[stale.missed].thread:
             continue
         if section.first < stale.since < section.last and stale.missed >= section.first:
             function = f"{story.function(stale.since)}()"
-            text = f", inside the section begun at step {story.numbers[section.first]}"
+            text = f", inside the section that {_name(graph, section.thread)} began at step "
+            text += f"{story.numbers[section.first]}"
             met = checks(graph, stale.cell, section.first, stale.since)
             if met:
                 return f"{text}; {_met(graph, story, function, met)}"

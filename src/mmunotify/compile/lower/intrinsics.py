@@ -9,8 +9,9 @@ from typing import Any
 from mmunotify.compile.emit import Message
 from mmunotify.compile.lower import access, attributes, calls, conditions, expressions, operands
 from mmunotify.compile.lower.context import Lowering
+from mmunotify.compile.objects import family_name
 from mmunotify.compile.storage import PAGE
-from mmunotify.compile.types import IntType
+from mmunotify.compile.types import IntType, Ref
 from mmunotify.compile.values import (
     Closure,
     Const,
@@ -148,6 +149,14 @@ def _choose(
         raise low.refuse("E202", node, "choose needs at least one alternative")
     if len(items) == 1:
         return Const(items[0])
+    for item in items:
+        operands.adopt(low, item)
+    numbers = [low.objects.numbers.get(id(item), -1) for item in items]
+    if numbers == list(range(len(items))) and len({family_name(i) for i in items}) == 1:
+        kind = Ref(family_name(items[0]), last=len(items) - 1)  # keeps them interchangeable
+        reg = low.emitter.reg(kind)
+        low.emitter.emit(Op.CHOOSE, reg, 0, len(items))
+        return Dyn(reg, kind)
     chosen = _choose_number(low, len(items), "")
     assert isinstance(chosen, Dyn)
     return calls.select(low, tuple(items), chosen.reg, node)

@@ -87,4 +87,3 @@ def reduce(
         ample_sets(flow, found, boundaries) if ample and found is not None else None,
         kinds,
     )
-

@@ -32,7 +32,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 from mmunotify.compile.reduce.cfg import Flow, Graph, bits, feedback
 from mmunotify.compile.reduce.locks import Locks
-from mmunotify.ir.program import CellKind
 from mmunotify.ir.reduction import Ample, Boundary
 
 __all__ = ["WIDTH", "analyse"]
@@ -40,6 +39,7 @@ __all__ = ["WIDTH", "analyse"]
 WIDTH = 256
 
 _Rows = tuple[tuple[int, ...], ...]
+_Pair = tuple[list[int], list[int]]
 
 
 def _contended(flow: Flow) -> int:
@@ -88,7 +88,8 @@ def _translator(flow: Flow, width: int) -> Callable[[int], int]:
     return translate
 
 
-def _steps(flow: Flow, graph: Graph, translate: Callable[[int], int]) -> tuple[list[int], list[int]]:
+def _steps(flow: Flow, graph: Graph, translate: Callable[[int], int]) -> _Pair:
+    """Return the classes that each micro step may read, and may write."""
     pc = 3 << flow.program.threads[graph.thread].pc if graph.thread in flow.watched else 0
     reads = [translate(mask) for mask in graph.reads]
     writes = [translate(mask | pc) for mask in graph.writes]
@@ -96,7 +97,7 @@ def _steps(flow: Flow, graph: Graph, translate: Callable[[int], int]) -> tuple[l
 
 
 def _order(graph: Graph) -> list[int]:
-    """Return all boundaries, those behind before those before them where there is no cycle."""
+    """Return all boundaries in postorder: what comes after a boundary, cycles apart, first."""
     seen = [False] * (graph.done + 1)
     seen[graph.done] = True
     post: list[int] = []
@@ -118,7 +119,9 @@ def _order(graph: Graph) -> list[int]:
     return post
 
 
-def _onward(graph: Graph, masks: Sequence[int], order: list[int], through: Sequence[bool]) -> list[int]:
+def _onward(
+    graph: Graph, masks: Sequence[int], order: list[int], through: Sequence[bool]
+) -> list[int]:
     """Return the union of `masks` over all that is reachable, entering only where `through`."""
     total = [masks[k] if through[k] else 0 for k in range(graph.done)] + [0]
     changed = True
@@ -177,8 +180,13 @@ def _heads(graph: Graph, kinds: Sequence[Boundary]) -> set[int]:
     return {hard[n] for n in feedback(successors, list(range(len(hard))))}
 
 
-def _held(flow: Flow, locks: Locks, kinds: Sequence[Sequence[Boundary]], seen: list[list[int]]) -> tuple[_Rows, list[int]]:
-    """Return `Ample.held`, and the sets it numbers."""
+def _held(
+    flow: Flow,
+    locks: Locks,
+    kinds: Sequence[Sequence[Boundary]],
+    written: Sequence[Sequence[int]],
+) -> tuple[_Rows, list[int]]:
+    """Return `Ample.held`, and the sets it numbers; `written`: cells by macro step."""
     numbers: dict[int, int] = {}
     rows = []
     for t, graph in enumerate(flow.graphs):
@@ -192,13 +200,33 @@ def _held(flow: Flow, locks: Locks, kinds: Sequence[Sequence[Boundary]], seen: l
                 or kinds[t][k] is Boundary.FUSED
                 or k in heads
                 or t in flow.watched
-                or seen[t][k] & visible
+                or written[t][k] & visible
             ):
                 row.append(-1)
             else:
                 row.append(numbers.setdefault(held, len(numbers)))
         rows.append((*row, -1))
     return tuple(rows), list(numbers)
+
+
+def _futures(
+    flow: Flow, locks: Locks, sets: Sequence[int], steps: Sequence[_Pair], orders: list[list[int]]
+) -> list[tuple[_Rows, _Rows]]:
+    """Return what each thread may read and write in future, for each set of held locks."""
+    found: list[tuple[_Rows, _Rows]] = []
+    known: list[dict[tuple[bool, ...], _Pair]] = [{} for _ in flow.graphs]
+    for under in sets:
+        rows: list[_Pair] = []
+        for t, (graph, (reads, writes)) in enumerate(zip(flow.graphs, steps, strict=True)):
+            through = tuple(not needs & under for needs in locks.needs[t])
+            if through not in known[t]:
+                known[t][through] = (
+                    _onward(graph, reads, orders[t], through),
+                    _onward(graph, writes, orders[t], through),
+                )
+            rows.append(known[t][through])
+        found.append((tuple(tuple(r) for r, _ in rows), tuple(tuple(w) for _, w in rows)))
+    return found
 
 
 def analyse(
@@ -208,34 +236,16 @@ def analyse(
     translate = _translator(flow, width)
     orders = [_order(graph) for graph in flow.graphs]
     steps = [_steps(flow, graph, translate) for graph in flow.graphs]
-    macro = [
-        (_macro(g, r, o, k), _macro(g, w, o, k))
-        for g, (r, w), o, k in zip(flow.graphs, steps, orders, kinds, strict=True)
-    ]
-    written = [
-        _macro(g, g.writes, o, k) for g, o, k in zip(flow.graphs, orders, kinds, strict=True)
-    ]
+    reads, writes, written = [], [], []
+    for graph, (r, w), order, kind in zip(flow.graphs, steps, orders, kinds, strict=True):
+        reads.append(tuple(_macro(graph, r, order, kind)))
+        writes.append(tuple(_macro(graph, w, order, kind)))
+        written.append(_macro(graph, graph.writes, order, kind))
     held, sets = _held(flow, locks, kinds, written)
-    futures: list[tuple[_Rows, _Rows]] = []
-    known: list[dict[tuple[bool, ...], tuple[tuple[int, ...], tuple[int, ...]]]] = [
-        {} for _ in flow.graphs
-    ]
-    for under in sets:
-        rows = []
-        for graph, (reads, writes), order in zip(flow.graphs, steps, orders, strict=True):
-            t = graph.thread
-            through = tuple(not needs & under for needs in locks.needs[t])
-            row = known[t].get(through)
-            if row is None:
-                row = known[t][through] = (
-                    tuple(_onward(graph, reads, order, through)),
-                    tuple(_onward(graph, writes, order, through)),
-                )
-            rows.append(row)
-        futures.append((tuple(r for r, _ in rows), tuple(w for _, w in rows)))
+    futures = _futures(flow, locks, sets, steps, orders)
     return Ample(
-        reads=tuple(tuple(r) for r, _ in macro),
-        writes=tuple(tuple(w) for _, w in macro),
+        reads=tuple(reads),
+        writes=tuple(writes),
         held=held,
         future_reads=tuple(r for r, _ in futures),
         future_writes=tuple(w for _, w in futures),

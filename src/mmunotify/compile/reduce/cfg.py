@@ -16,7 +16,17 @@ from dataclasses import dataclass
 from mmunotify.ir.ops import OPS, Op, Role
 from mmunotify.ir.program import CellKind, Instr, PredicateKind, Program
 
-__all__ = ["Accesses", "Block", "Flow", "Graph", "bits", "build", "feedback", "instructions", "span"]
+__all__ = [
+    "Accesses",
+    "Block",
+    "Flow",
+    "Graph",
+    "bits",
+    "build",
+    "feedback",
+    "instructions",
+    "span",
+]
 
 _ENDS = frozenset({Op.JMP, Op.FAIL, Op.STEP, Op.END})  # never fall through
 _FIELDS = "abcde"
@@ -122,8 +132,9 @@ class _Reader:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.epochs = [(sum(1 << s for s in e), 1 << (program.slots + n))
-                       for n, e in enumerate(program.epochs)]
+        self.epochs = [
+            (sum(1 << s for s in e), 1 << (program.slots + n)) for n, e in enumerate(program.epochs)
+        ]
 
     def read(self, i: Instr) -> tuple[int, int, int, int]:
         """Return the reads, writes, kills and shown slots of one instruction."""
@@ -166,9 +177,7 @@ def _accesses(program: Program) -> Accesses:
         if row is None:
             row = known[key] = reader.read(i)
         rows.append(row)
-    return Accesses(*(list(column) for column in zip(*rows, strict=True))) if rows else Accesses(
-        [], [], [], []
-    )
+    return Accesses(*([row[n] for row in rows] for n in range(4)))
 
 
 def _next(code: tuple[Instr, ...], at: int) -> tuple[int, ...]:
@@ -181,8 +190,8 @@ def _next(code: tuple[Instr, ...], at: int) -> tuple[int, ...]:
     return (there,) if i.op in _ENDS else (at + 1, there)
 
 
-def _reach(code: tuple[Instr, ...], starts: tuple[int, ...]) -> tuple[list[int], set[int]]:
-    """Return the instructions reachable from `starts`, in order, and those that start a block."""
+def instructions(code: tuple[Instr, ...], starts: tuple[int, ...]) -> tuple[list[int], set[int]]:
+    """Return the instructions reachable from `starts`, in order, and where blocks start."""
     leaders = set(starts)
     seen: set[int] = set()
     todo = list(starts)
@@ -206,7 +215,7 @@ def _reach(code: tuple[Instr, ...], starts: tuple[int, ...]) -> tuple[list[int],
 def _blocks(
     code: tuple[Instr, ...], starts: tuple[int, ...], done: int
 ) -> tuple[list[Block], dict[int, int]]:
-    order, leaders = _reach(code, starts)
+    order, leaders = instructions(code, starts)
     firsts = [at for at in order if at in leaders]
     number = {at: n for n, at in enumerate(firsts)}
     last: dict[int, int] = {}
@@ -261,8 +270,9 @@ def _graph(program: Program, accesses: Accesses, thread: int) -> Graph:
     regions = tuple(_region(blocks, number[start]) for start in owner.entries)
     exits, sums = [], []
     for region in regions:
+        ends = (blocks[b].boundary for b in region)
         # dict: each boundary once, in the order of the code, so that like threads look alike
-        exits.append(tuple(dict.fromkeys(e for b in region if (e := blocks[b].boundary) is not None)))
+        exits.append(tuple(dict.fromkeys(end for end in ends if end is not None)))
         reads = writes = 0
         waits = chooses = False
         for b in region:
@@ -271,16 +281,23 @@ def _graph(program: Program, accesses: Accesses, thread: int) -> Graph:
         sums.append((reads, writes, waits, chooses))
     entry = tuple(number[start] for start in owner.entries)
     return Graph(
-        thread, owner.done, tuple(blocks), entry, regions, tuple(exits),
-        tuple(s[0] for s in sums), tuple(s[1] for s in sums),
-        tuple(s[2] for s in sums), tuple(s[3] for s in sums),
+        thread,
+        owner.done,
+        tuple(blocks),
+        entry,
+        regions,
+        tuple(exits),
+        tuple(s[0] for s in sums),
+        tuple(s[1] for s in sums),
+        tuple(s[2] for s in sums),
+        tuple(s[3] for s in sums),
     )
 
 
 def _predicates(program: Program, accesses: Accesses) -> tuple[int, int]:
     observed = final = 0
     for predicate in program.predicates:
-        order, _ = _reach(program.code, (predicate.entry,))
+        order, _ = instructions(program.code, (predicate.entry,))
         mask = 1 << predicate.result
         for at in order:
             mask |= accesses.reads[at]
@@ -319,14 +336,16 @@ def build(program: Program) -> Flow:
     for mask in read_by:
         everything |= mask
     return Flow(
-        program, accesses, graphs, tuple(read_by), tuple(written_by), tuple(shown_by),
-        observed & stored, final & stored, _watched(program, everything),
+        program,
+        accesses,
+        graphs,
+        tuple(read_by),
+        tuple(written_by),
+        tuple(shown_by),
+        observed & stored,
+        final & stored,
+        _watched(program, everything),
     )
-
-
-def instructions(program: Program, entries: tuple[int, ...]) -> tuple[list[int], set[int]]:
-    """Return the instructions reachable from `entries`, in order, and where blocks start."""
-    return _reach(program.code, entries)
 
 
 def feedback(successors: list[list[int]], roots: list[int]) -> list[int]:

@@ -12,7 +12,6 @@ Invariant: what is not understood is refused.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from mmunotify.compile.reduce.cfg import instructions
 from mmunotify.ir.ops import OPS, Op, Role
@@ -33,8 +32,11 @@ _SLOTS = {
     for op, row in OPS.items()
 }
 _OTHERS = {
-    op: tuple((f, r) for f, r in zip("abcde", row.roles, strict=False)
-              if r in (Role.FAILURE, Role.BOUNDARY, Role.LENGTH, Role.COUNT))
+    op: tuple(
+        (f, r)
+        for f, r in zip("abcde", row.roles, strict=False)
+        if r in (Role.FAILURE, Role.BOUNDARY, Role.LENGTH, Role.COUNT)
+    )
     for op, row in OPS.items()
 }
 _TARGET = {
@@ -44,9 +46,7 @@ _TARGET = {
     if role is Role.TARGET
 }
 _BASED = frozenset(
-    op
-    for op, row in OPS.items()
-    if {Role.READ_BASE, Role.WRITE_BASE, Role.EPOCH} & set(row.roles)
+    op for op, row in OPS.items() if {Role.READ_BASE, Role.WRITE_BASE, Role.EPOCH} & set(row.roles)
 )
 
 
@@ -64,7 +64,7 @@ class Listing:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.threads = [instructions(program, t.entries) for t in program.threads]
+        self.threads = [instructions(program.code, t.entries) for t in program.threads]
         self.labels = program.labels or ("",) * program.slots
         # jump targets apart, so that like instructions are equal
         self.bare: dict[int, Instr] = {}
@@ -81,10 +81,9 @@ class Listing:
         if known is None:
             i = self.program.code[at]
             target = _TARGET.get(i.op)
-            known = Instr(i.op, i.a, i.b, i.c, i.d, i.e)
-            if target is not None:
-                known = replace(known, **{target: 0})
-            self.bare[at] = known
+            known = self.bare[at] = Instr(
+                i.op, *(0 if f == target else getattr(i, f) for f in "abcde")
+            )
         return known
 
     def touching(self, kind: SymmetryKind) -> list[list[tuple[Instr, list[int]]]]:
@@ -103,12 +102,12 @@ class Listing:
 
 
 class Exchange:
-    """The exchange of elements `i` and `i + 1` of a kind, as it acts on slots and threads."""
+    """The exchange of elements `i` and `j` of a kind, as it acts on slots and threads."""
 
-    def __init__(self, listing: Listing, kind: SymmetryKind, i: int) -> None:
+    def __init__(self, listing: Listing, kind: SymmetryKind, i: int, j: int) -> None:
         self.program = listing.program
         self.labels = listing.labels
-        first, second = kind.columns[i], kind.columns[i + 1]
+        first, second = kind.columns[i], kind.columns[j]
         if len(first) != len(second):
             raise Refused("columns of different length")
         self.cells = dict(zip((*first, *second), (*second, *first), strict=True))
@@ -116,12 +115,12 @@ class Exchange:
             raise Refused("a cell is in two columns")
         moved: dict[str, dict[int, int]] = {}
         for label, values in kind.values:
-            x, y = values[i], values[i + 1]
+            x, y = values[i], values[j]
             moved.setdefault(label, {}).update({x: y, y: x})
         self.moves = [moved.get(label) for label in self.labels]
         self.threads: dict[int, int] = {}
         if kind.threads:
-            x, y = kind.threads[i], kind.threads[i + 1]
+            x, y = kind.threads[i], kind.threads[j]
             self.threads = {x: y, y: x}
 
     def value(self, slot: int, value: int) -> int:
@@ -160,14 +159,12 @@ class Images:
 
     def moved(self, listing: Listing, t: int, shift: int) -> None:
         """Require that the image of thread `t` is the code `shift` further on."""
-        self.compare(listing, *listing.threads[t], shift, t)
+        self.compare(listing, listing.threads[t][0], shift, t)
         for here, there in self.bumped:
             if any((s in here) != (d in there) for s, d in self.scratch.items()):
-                raise Refused("a snapshot is of one element's epoch but not of the other's", self.at)
+                raise self._refuse("a snapshot is of one element's epoch only")
 
-    def compare(
-        self, listing: Listing, order: Iterable[int], _: set[int], shift: int, t: int = -1
-    ) -> None:
+    def compare(self, listing: Listing, order: Iterable[int], shift: int, t: int = -1) -> None:
         """Require that the instructions in `order` go to those `shift` further on."""
         code = self.program.code
         known: set[tuple[Instr, Instr]] = set()
@@ -344,5 +341,5 @@ class Images:
         epochs = self.program.epochs
         here = {self.exchange.cells.get(s, s) for s in epochs[i.a] if s < self.stored}
         if here != {s for s in epochs[j.a] if s < self.stored}:
-            raise self._refuse("a snapshot is of one element's epoch but not of the other's")
+            raise self._refuse("a snapshot is of one element's epoch only")
         self.bumped.append((frozenset(epochs[i.a]), frozenset(epochs[j.a])))

@@ -30,11 +30,12 @@ from dataclasses import dataclass
 
 from mmunotify.compile.reduce.cfg import Flow, Graph, span
 from mmunotify.compile.reduce.liveness import Liveness
-from mmunotify.compile.reduce.paths import FREE, Evaluator, StepLocks, Uses
+from mmunotify.compile.reduce.paths import FREE, Evaluator, StepLocks
 from mmunotify.ir.ops import Op
 from mmunotify.ir.program import CellKind
 
 __all__ = ["Locks", "analyse"]
+
 
 @dataclass(frozen=True)
 class Locks:

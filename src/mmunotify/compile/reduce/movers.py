@@ -10,11 +10,12 @@ classes come from lock sets as in Eraser (Savage et al., 1997), here over locks 
 
 **Classes.** Both: cells that one thread alone accesses, cells nobody writes, cells whose every
 access, anywhere, holds one common lock; also reading what no other thread writes, or what is only
-ever written under a lock that the reader holds. Taking a plain lock: right. Giving it back: left. All else,
-and everything on a lock that is observed: non-mover. A micro step is the composition of its
-accesses: as classes are sets of broken laws, their union. What a predicate reads in every state
-may not change but at a non-mover; then each value the predicate can see is seen at the end of the
-transaction around it. FINAL predicates see threads at their end, but daemons anywhere.
+ever written under a lock that the reader holds. Taking a plain lock: right. Giving it back: left.
+All else, and whatever is done to a lock that is observed: non-mover. A micro step is the
+composition of its accesses: as classes are sets of broken laws, their union. What a predicate
+reads in every state may not change but at a non-mover; then each value the predicate can see is
+seen at the end of the transaction around it. FINAL predicates see threads at their end, but
+daemons anywhere.
 
 **Violations.** Let an execution fail in thread `t`. Transactions of others that did not get to
 their non-mover can be left out: nobody saw them. Those past it can be run to their end: left and
@@ -188,7 +189,7 @@ def _lock_class(locks: Locks, t: int, k: int) -> Mover:
 
 def nested(flow: Flow, locks: Locks) -> list[set[int]]:
     """Return, a thread each, the boundaries before a nested acquire that may close a circle."""
-    after: dict[int, int] = {lock: 0 for lock in bits(locks.cells)}
+    after: dict[int, int] = dict.fromkeys(bits(locks.cells), 0)
     waits = [
         (t, k, locks.may[t][k], locks.asks[t][k])
         for t in range(len(flow.graphs))
