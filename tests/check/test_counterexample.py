@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.check.handmade import DRIVER, OPERATION, SPINLOCK, Assembler, Kvm, abba, found
+from tests.check.handmade import DRIVER, SPINLOCK, Assembler, abba, found
+from tests.check.handmade_kvm import OPERATION, Kvm
 
 from mmunotify.check.counterexample import Counterexample, counterexample
 from mmunotify.check.places import Places

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.check.handmade import Assembler, Kvm, abba, found
+from tests.check.handmade import Assembler, abba, found
+from tests.check.handmade_kvm import Kvm
 
 from mmunotify.check.schedule import (
     Move,

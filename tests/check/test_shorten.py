@@ -8,7 +8,8 @@ from functools import lru_cache
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.check.handmade import Assembler, Kvm, abba, found
+from tests.check.handmade import Assembler, abba, found
+from tests.check.handmade_kvm import Kvm
 
 from mmunotify.check.reorder import fewest_switches, switches
 from mmunotify.check.schedule import Move, Schedule, advance, replay

@@ -128,24 +128,3 @@ def _new_class(found: Any, is_cell: IsCell) -> type:
     names = tuple(str(name) for name in vars(found) if is_cell(found, name))
     return _tapped(cls, names) if names else cls
 
-
-def program_cells(program: Program, world: World) -> IsCell:
-    """Return which attributes of `world` are steps in the program compiled from it.
-
-    Those are the storages that more than one thread's code touches. A schedule of the program is
-    then one of a plain run.
-    """
-    shared = {program.cells[cell].name for cell in _shared(program)}
-    objects = Objects([(name, part) for name, part in vars(world).items() if name != "threads"])
-    names = {}
-
-    def is_cell(owner: object, name: str) -> bool:
-        key = id(owner), name
-        if key not in names:
-            whole = objects.name(owner)
-            if name not in ("", "value"):
-                whole = f"{whole}.{name}"
-            names[key] = any(_names(cell, whole) for cell in shared)
-        return names[key]
-
-    return is_cell

@@ -11,6 +11,7 @@ import msgspec
 from mmunotify.check.counterexample import counterexample
 from mmunotify.check.job import Job, Report
 from mmunotify.check.options import Options
+from mmunotify.check.places import driver_files
 from mmunotify.check.scenario import Scenario, standard
 from mmunotify.check.schedule import Move, Schedule, encode, schedule_of
 from mmunotify.check.search import Found, Progress, Verdict
@@ -155,7 +156,7 @@ def _record(job: Job, schedule: Schedule, shortest: bool) -> Result:
         job.program,
         schedule,
         job.lanes,
-        driver=[job.source],
+        driver=driver_files(job.subject.driver),
         subject=job.subject.name,
     )
     replay = encode(schedule, job.identity)

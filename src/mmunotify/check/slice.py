@@ -138,28 +138,17 @@ def _criteria(graph: Graph, run: Recording) -> Iterator[int]:
             yield from graph.writes.get(cell, [])[-1:]
 
 
-def culprits(program: Program, violation: Violation, state: State) -> dict[int, int | None]:
-    """Return the cells because of which a predicate does not hold, with the value they should have.
+def culprits(program: Program, violation: Violation, state: State) -> dict[int, list[int]]:
+    """Return the cells because of which a predicate does not hold, with the values that would do.
 
-    Those of which another value alone would do: the initial one, else the only one, else None. If
-    there is no such cell, all that the predicate reads.
+    If there is no cell of which another value alone would do: all that the predicate reads.
     """
     predicate = program.predicates[violation.predicate]
     found: list[Access] = []
     interp.evaluate(program, state, predicate.entry, predicate.result, recorder(program, found))
-    reads: dict[int, int | None] = dict.fromkeys(
-        slot for access in found for slot in access.reads if slot < len(state)
-    )
+    reads = dict.fromkeys(s for access in found for s in access.reads if s < len(state))
     good = {slot: _good_values(program, predicate, state, slot) for slot in reads}
-    alone = {slot: _wanted(program, slot, values) for slot, values in good.items() if values}
-    return alone or reads
-
-
-def _wanted(program: Program, slot: int, good: list[int]) -> int | None:
-    initial = program.cells[slot].initial
-    if initial in good:
-        return initial
-    return good[0] if len(good) == 1 else None
+    return {slot: values for slot, values in good.items() if values} or good
 
 
 def _good_values(program: Program, predicate: Predicate, state: State, slot: int) -> list[int]:

@@ -186,27 +186,30 @@ def _left(graph: Graph, story: Story) -> str:
     run = graph.run
     assert run.violation is not None
     facts = []
-    for slot, wanted in _worst(graph, culprits(run.program, run.violation, run.states[-1])):
+    for slot, good in _worst(graph, culprits(run.program, run.violation, run.states[-1])):
         cell, value = run.program.cells[slot], run.states[-1][slot]
         text = f"{cell.name} is {cell.show(value)} in the end"
-        text += f", not {cell.show(wanted)}" if wanted is not None else ""
-        step = _blamed(graph, slot, value - wanted if wanted is not None else 0)
-        facts.append(f"{text}{_by(graph, story, slot, step)}.")
+        if cell.initial in good or len(good) == 1:
+            text += f", not {cell.show(cell.initial if cell.initial in good else good[0])}"
+        above = bool(good) and value > max(good)
+        below = bool(good) and value < min(good)
+        step = _blamed(graph, slot, above - below)
+        facts.append(f"{text}{_by(graph, story, slot, step, above or below)}.")
     return " ".join(facts)
 
 
-def _worst(graph: Graph, cells: dict[int, int | None]) -> list[tuple[int, int | None]]:
-    """Return the cells worth telling: counters before others, those that moved before others."""
+def _worst(graph: Graph, cells: dict[int, list[int]]) -> list[tuple[int, list[int]]]:
+    """Return the cells worth telling: those that moved before others, counters before others."""
 
     def rank(slot: int) -> tuple[bool, bool]:
         moved = any(state[slot] != graph.run.states[0][slot] for state in graph.run.states)
         return not moved, bool(graph.run.program.cells[slot].names)
 
     first = min(map(rank, cells), default=None)
-    return [(slot, wanted) for slot, wanted in cells.items() if rank(slot) == first][:_FEW]
+    return [(slot, good) for slot, good in cells.items() if rank(slot) == first][:_FEW]
 
 
-def _by(graph: Graph, story: Story, slot: int, step: int | None) -> str:
+def _by(graph: Graph, story: Story, slot: int, step: int | None, kept: bool) -> str:
     if step is None:
         return ""
     run, cell = graph.run, graph.run.program.cells[slot]
@@ -214,13 +217,14 @@ def _by(graph: Graph, story: Story, slot: int, step: int | None) -> str:
     before, after = run.states[step][slot], run.states[step + 1][slot]
     text = f"; step {story.numbers[step]} ({who}, {function}()) took it from "
     text += f"{cell.show(before)} to {cell.show(after)}"
-    return f"{text}, and {who} does not take that back" if not cell.names else text
+    return f"{text}, and {who} does not take that back" if kept and not cell.names else text
 
 
-def _blamed(graph: Graph, slot: int, excess: int) -> int | None:
+def _blamed(graph: Graph, slot: int, sign: int) -> int | None:
     """Return the last step that took a cell the wrong way, of the thread that did so most.
 
-    A thread that took it there and back is not to blame. Without a direction: the last change.
+    `sign` is the wrong way, 0 if there is none: then the last change. A thread that took it
+    there and back is not to blame.
     """
     run = graph.run
     moved: dict[int, list[tuple[int, int]]] = {}
@@ -230,10 +234,9 @@ def _blamed(graph: Graph, slot: int, excess: int) -> int | None:
             moved.setdefault(run.schedule[step].thread, []).append((step, change))
     if not moved:
         return None
-    sign = 1 if excess > 0 else -1
     net = {thread: sign * sum(change for _, change in own) for thread, own in moved.items()}
     worst = max(net, key=lambda thread: net[thread])
-    if not excess or net[worst] <= 0:
+    if not sign or net[worst] <= 0:
         return max(step for own in moved.values() for step, _ in own)
     return max(step for step, change in moved[worst] if change * sign > 0)
 

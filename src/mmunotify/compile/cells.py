@@ -76,7 +76,9 @@ class SharedCells:
         tables = {_stem(c.name) for c in self.cells if c.name.endswith("]")}
         short = {}
         for stem in whole:
-            enough = _ends(stem) if stem in tables else _ends(stem)[1:]
+            # One word says enough if it is a table's or made of several.
+            alone = stem in tables or "_" in _ends(stem)[0]
+            enough = _ends(stem) if alone else _ends(stem)[1:]
             short[stem] = next((e for e in enough if ends[e] == 1), stem)
         self.cells = [
             replace(

@@ -21,6 +21,7 @@ from mmunotify.compile.lower import (
     operands,
     statements,
     variables,
+    ways_out,
 )
 from mmunotify.compile.emit import Label
 from mmunotify.compile.lower.context import CallExit, Frame, Lowering
@@ -71,6 +72,7 @@ def branch(low: Lowering, node: ast.Call, yes: Label, no: Label) -> bool | None:
     frame = _frame_of(low, _python(callee), arguments, keywords, node)
     with low.within(_step(node, frame)), _entered(low, frame):
         low.at(frame.function.node.body[-1])
+        ways_out.cover(low)
         return conditions.branch(low, condition, yes, no)
 
 

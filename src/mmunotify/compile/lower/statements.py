@@ -325,6 +325,7 @@ def _with_items(low: Lowering, items: list[ast.withitem], inner: list[ast.stmt])
 
     def run() -> None:
         nothing: list[Value] = [Const(None)] * 3
+        low.at(item.context_expr)
         with low.within("exit"):
             calls.call_value(low, leave, nothing, {}, item.context_expr)
 
