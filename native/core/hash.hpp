@@ -21,8 +21,8 @@ inline std::uint64_t multiply(std::uint64_t x, std::uint64_t y, std::uint64_t& l
 #endif
 }
 
-// Both ends are used, the high bits as the place and the low ones as the tag: hence the
-// folding of the two halves, twice.
+// The high half alone is used, and decides both the place and the tag of a state: all of it must
+// depend on every bit, hence the folding of the two halves of a product, once more at the end.
 inline std::uint64_t hash_words(const std::uint64_t* words, int count) {
   std::uint64_t hash = 0x9e3779b97f4a7c15u, low = 0;
   for (int w = 0; w < count; ++w) {

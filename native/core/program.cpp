@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <utility>
 
 namespace mmunotify::core {
 namespace {
@@ -99,6 +100,31 @@ Problem check_code(const Program& p) {
     for (int field = 0; field < 5; ++field)
       if (auto problem = check_operand(p, p.code[at], field))
         return "instruction " + text(static_cast<int>(at)) + ": " + *problem;
+  }
+  return {};
+}
+
+// The slots an instruction may write, as a range; empty when it writes none.
+std::pair<std::int32_t, std::int32_t> written(const Instr& i) {
+  switch (op_roles[static_cast<std::size_t>(i.op)][0]) {
+    case Role::write: return {i[0], i[0] + 1};
+    case Role::write_base: return {i[0], i[0] + (i.op == Op::fill ? i[1] : i[3])};
+    default: return {0, 0};
+  }
+}
+
+// Only the end of a step may set a pc: what a reduction does at boundaries rests on it.
+Problem check_pcs(const Program& p) {
+  for (const auto& thread : p.threads) {
+    const auto meets = [&](std::int32_t begin, std::int32_t end) {
+      return begin < thread.pc + 2 && thread.pc < end;
+    };
+    for (std::size_t at = 0; at < p.code.size(); ++at)
+      if (const auto [begin, end] = written(p.code[at]); meets(begin, end))
+        return "instruction " + text(static_cast<int>(at)) + ": it writes the pc of a thread";
+    for (const auto& epoch : p.epochs)
+      for (auto slot : epoch)
+        if (meets(slot, slot + 1)) return "an epoch names slot " + text(slot) + ", a pc";
   }
   return {};
 }
@@ -227,7 +253,8 @@ Problem check_kind(const Program& p, const Kind& k, std::vector<bool>& valued, D
 Problem check(const Program& program) {
   if (auto problem = check_cells(program)) return problem;
   if (auto problem = check_code(program)) return problem;
-  return check_threads(program);
+  if (auto problem = check_threads(program)) return problem;
+  return check_pcs(program);
 }
 
 Problem check(const Program& program, const Reduction& reduction) {

@@ -23,6 +23,9 @@ class Region {
   // small or the system has no memory.
   bool commit(std::size_t bytes);
 
+  // Gives the pages of a part back to the system; its contents are lost.
+  void discard(std::size_t begin, std::size_t bytes);
+
   std::byte* data() const { return data_; }
   std::size_t reserved() const { return reserved_; }
   std::size_t committed() const { return committed_; }
@@ -30,7 +33,9 @@ class Region {
  private:
   void release();
 
-  std::byte* data_ = nullptr;
+  std::byte* data_ = nullptr;    // at a multiple of the size of a huge page
+  std::byte* mapped_ = nullptr;  // what to unmap, from here
+  std::size_t mapped_size_ = 0;
   std::size_t reserved_ = 0;
   std::size_t committed_ = 0;
 };

@@ -11,8 +11,9 @@ static_assert(std::endian::native == std::endian::little,
               "a stored state is the first bytes of its packed words");
 
 constexpr std::uint64_t first_capacity = 1 << 12;
-constexpr std::uint32_t pool_size = 64;         // state numbers a worker takes at a time
-constexpr std::uint32_t reinsert_block = 4096;  // states a worker moves to a new table at a time
+constexpr std::uint32_t pool_size = 64;        // state numbers a worker takes at a time
+constexpr std::uint64_t move_block = 1 << 18;  // slots a worker copies at a time: a huge page
+constexpr std::uint64_t max_capacity = std::uint64_t{1} << 32;
 
 // Linear probing: at seven tenths a look-up touches about two cache lines. Where memory ends the
 // table may get fuller before the search gives up.
@@ -20,14 +21,12 @@ std::uint64_t comfortable(std::uint64_t capacity) { return capacity / 10 * 7; }
 std::uint64_t crammed(std::uint64_t capacity) { return capacity / 100 * 92; }
 
 std::uint64_t make_slot(std::uint64_t hash, std::uint32_t state) {
-  return hash << 32 | (state + 1u);  // never 0, which is an empty slot
+  return hash >> 32 << 32 | (state + 1u);  // never 0, which is an empty slot
 }
 
 std::uint32_t slot_state(std::uint64_t slot) { return static_cast<std::uint32_t>(slot) - 1u; }
 
-bool same_tag(std::uint64_t slot, std::uint64_t hash) {
-  return static_cast<std::uint32_t>(slot >> 32) == static_cast<std::uint32_t>(hash);
-}
+bool same_tag(std::uint64_t slot, std::uint64_t hash) { return slot >> 32 == hash >> 32; }
 
 }  // namespace
 
@@ -159,57 +158,63 @@ bool Store::commit_records(std::size_t bytes) {
 bool Store::take_table(std::uint64_t capacity) {
   Region table;
   if (!table.reserve(capacity * 8) || !table.commit(capacity * 8)) return false;
+  old_table_ = std::move(table_);
   table_ = std::move(table);
+  old_capacity_ = capacity_;
   capacity_ = capacity;
   grow_at_ = comfortable(capacity);
   return true;
 }
 
 void Store::start_growth() {
-  reinserted_ = 0;
-  // The old table is given back before the new one is filled from the states themselves: the two
-  // never take memory at the same time.
-  for (std::uint64_t capacity : {capacity_ * 2, capacity_ / 2 * 3, capacity_ / 4 * 5})
-    if (capacity * 8 + records_.committed() <= max_bytes_ && take_table(capacity)) return;
+  taken_ = moved_ = 0;
+  for (std::uint64_t capacity : {capacity_ * 2, capacity_ / 2 * 3, capacity_ / 4 * 5}) {
+    // The old table's pages are given back as it is copied: the two together never take more
+    // than the new one.
+    const bool fits = capacity <= max_capacity && capacity * 8 + records_.committed() <= max_bytes_;
+    if (fits && take_table(capacity)) return;
+  }
   grow_at_ = std::numeric_limits<std::uint64_t>::max();
-  reinserted_ = size();
+  taken_ = old_capacity_ = 0;
 }
 
 void Store::help_growth() {
   for (;;) {
-    const std::uint64_t begin = reinserted_.fetch_add(reinsert_block);
-    if (begin >= size()) return;
-    const std::uint64_t end = std::min<std::uint64_t>(begin + reinsert_block, size());
-    reinsert(static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end));
+    const std::uint64_t begin = taken_.fetch_add(move_block);
+    if (begin >= old_capacity_) return;
+    const std::uint64_t end = std::min(begin + move_block, old_capacity_);
+    if (pools_.size() > 1)
+      move_slots<true>(begin, end);
+    else
+      move_slots<false>(begin, end);
+    if (moved_.fetch_add(end - begin) + (end - begin) == old_capacity_)
+      old_table_ = Region();
+    else if (end - begin == move_block)
+      old_table_.discard(begin * 8, move_block * 8);
   }
 }
 
-void Store::reinsert(std::uint32_t begin, std::uint32_t end) {
-  const auto unused = [&](std::uint32_t state) {
-    return std::ranges::any_of(pools_,
-                               [&](const Pool& p) { return p.next <= state && state < p.end; });
-  };
-  std::vector<std::uint64_t> words(static_cast<std::size_t>(words_));
-  std::uint64_t hashes[Batch::capacity];
-  while (begin < end) {
-    const std::uint32_t count = std::min<std::uint32_t>(Batch::capacity, end - begin);
-    for (std::uint32_t n = 0; n < count; ++n) {
-      load(begin + n, words.data());
-      hashes[n] = hash(words.data());
-      __builtin_prefetch(slots() + home(hashes[n]), 1);
-    }
-    for (std::uint32_t n = 0; n < count; ++n) {
-      if (unused(begin + n)) continue;
-      const std::uint64_t made = make_slot(hashes[n], begin + n);
-      for (std::uint64_t place = home(hashes[n]);;) {
+// Copies slots of the old table to the new one. Their order is that of their hashes, so both
+// tables are walked from front to back.
+template <bool Shared>
+void Store::move_slots(std::uint64_t begin, std::uint64_t end) {
+  const auto* const old = reinterpret_cast<const std::uint64_t*>(old_table_.data());
+  std::uint64_t* const table = slots();
+  for (std::uint64_t from = begin; from < end; ++from) {
+    const std::uint64_t slot = old[from];
+    if (slot == 0) continue;
+    for (std::uint64_t place = home(slot);;) {
+      if constexpr (Shared) {
         std::uint64_t empty = 0;
-        if (std::atomic_ref(slots()[place])
-                .compare_exchange_strong(empty, made, std::memory_order_relaxed))
+        if (std::atomic_ref(table[place])
+                .compare_exchange_strong(empty, slot, std::memory_order_relaxed))
           break;
-        if (++place == capacity_) place = 0;
+      } else if (table[place] == 0) {
+        table[place] = slot;
+        break;
       }
+      if (++place == capacity_) place = 0;
     }
-    begin += count;
   }
 }
 

@@ -1,7 +1,9 @@
 // The set of states found. States lie one after another in the order of their arrival, each with
 // the number of the state it was first reached from; so the same memory is the queue of the
 // breadth-first search and the way back to the start. A table of 64-bit slots (32 bits of hash,
-// 32 bits of state number) finds them again.
+// 32 bits of state number) finds them again. The bits of the hash that a slot keeps also say where
+// it belongs, in order: so a table is copied to a larger one from front to back, without a look at
+// the states.
 //
 // Invariant: a slot is published only after the state it names has been written, so workers need
 // no lock to look states up.
@@ -100,29 +102,29 @@ class Store {
            static_cast<std::size_t>(state) * static_cast<std::size_t>(halves_ + 1);
   }
   std::uint64_t* slots() const { return reinterpret_cast<std::uint64_t*>(table_.data()); }
-  std::uint64_t home(std::uint64_t hash) const {
-    std::uint64_t low;
-    return multiply(hash, capacity_, low);
-  }
+  // Where the look-up of a hash, or of the slot made from it, begins.
+  std::uint64_t home(std::uint64_t hash) const { return (hash >> 32) * capacity_ >> 32; }
   std::size_t record_bytes() const { return static_cast<std::size_t>(halves_ + 1) * 4; }
 
   Full claim(Pool& pool);
   bool commit_records(std::size_t bytes);
   bool take_table(std::uint64_t capacity);
-  void reinsert(std::uint32_t begin, std::uint32_t end);
+  template <bool Shared>
+  void move_slots(std::uint64_t begin, std::uint64_t end);
   void rename(std::uint32_t from, std::uint32_t to);
 
   int halves_, words_;
   Region records_;
-  Region table_;
+  Region table_, old_table_;
   std::uint64_t capacity_ = 0;  // slots
-  std::uint64_t grow_at_ = 0;   // number of states from which on the table is too full
+  std::uint64_t old_capacity_ = 0;
+  std::uint64_t grow_at_ = 0;  // number of states from which on the table is too full
   std::uint64_t max_bytes_ = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t max_states_ = no_state - 1;
   std::atomic<std::uint32_t> next_{0};
   std::vector<Pool> pools_{1};
   std::mutex claiming_;
-  std::atomic<std::uint64_t> reinserted_{0};
+  std::atomic<std::uint64_t> taken_{0}, moved_{0};  // slots of the old table, while growing
   Insert insert_[2];
 };
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.check.verdicts import HOLDS, verdict
 
 from mmunotify.check.plain import Ending, PlainRun
 from mmunotify.check.scenario import Membership, Scenario, standard
@@ -14,7 +15,6 @@ from mmunotify.compile import compile_world
 from mmunotify.drivers.kvm import Kvm
 from mmunotify.lang.driver import Driver
 from mmunotify.primary import OPERATIONS
-from tests.check.verdicts import HOLDS, verdict
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -39,9 +39,7 @@ def test_names_are_unique_and_begin_with_the_simplest() -> None:
     assert len(set(names)) == len(names)
     assert names[0] == "munmap"
     assert {"munmap/2 devices", "munmap/register", "punch_hole+exit", "cow+fork"} <= set(names)
-    assert set(names) <= {scenario.name for scenario in standard(Kvm, all_pairs=True)} | {
-        "mremap+migrate"
-    }
+    assert set(names) <= {scenario.name for scenario in standard(Kvm, all_pairs=True)}
 
 
 def test_every_operation_that_changes_the_page_table_is_there() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from tests.check.verdicts import verdict_of
+
 from mmunotify.check.scenario import Scenario
 from mmunotify.check.search import Search
 from mmunotify.compile import compile_world
 from mmunotify.drivers.kvm import Kvm
 from mmunotify.lang import always, never, reachable
-from tests.check.verdicts import verdict_of
 
 MUNMAP = Scenario("munmap", ("munmap",), pages=1, frames=2)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tests.check.verdicts import HOLDS, scenario, verdict, verdict_of
 
 from mmunotify.check.plain import Ending, PlainRun
 from mmunotify.check.scenario import standard
 from mmunotify.drivers.kvm import Kvm
 from mmunotify.lang import RETRY, Driver, Event, FaultResult, Mutex, PageRange
 from mmunotify.primary import Mm
-from tests.check.verdicts import HOLDS, scenario, verdict, verdict_of
 
 QUICK = ("munmap", "mprotect", "cow", "exit", "munmap/register", "punch_hole/unregister")
 

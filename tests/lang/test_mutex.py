@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mmunotify.lang import Counter, Mutex, SpinLock, atomic
 from tests.lang.small import HOLDS, Small, verdict
+
+from mmunotify.lang import Counter, Mutex, SpinLock, atomic
 
 
 class Room:

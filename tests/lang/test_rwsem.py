@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mmunotify.lang import Counter, RwSem, atomic
 from tests.lang.small import HOLDS, Small, reached, verdict
+
+from mmunotify.lang import Counter, RwSem, atomic
 
 
 class Shelf:

@@ -1,9 +1,10 @@
-"""`WaitQueue` and `Completion`: who waits is woken, unless the wake-up is forgotten or too early."""
+"""`WaitQueue` and `Completion`: who waits is woken, unless that is forgotten or too early."""
 
 from __future__ import annotations
 
-from mmunotify.lang import Completion, WaitQueue, require
 from tests.lang.small import HOLDS, Small, verdict
+
+from mmunotify.lang import Completion, WaitQueue, require
 
 
 class Door:

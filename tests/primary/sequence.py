@@ -45,7 +45,7 @@ class Refusing(Driver):
 
 
 class Scripted(Alone):
-    """Alone; takes the given choices in order, then the first alternatives; frames that are free."""
+    """Alone; takes the given choices in order, then the first ones; of frames a free one."""
 
     def __init__(self, thread: Any, choices: Sequence[int] = ()) -> None:
         super().__init__(thread)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mmunotify.primary.frame import Owner
 from tests.primary.sequence import perform, world_of
+
+from mmunotify.primary.frame import Owner
 
 
 def test_the_copy_is_ours_and_the_old_frame_the_childs() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tests.primary.sequence import Scripted, world_of
 
 from mmunotify.drivers.kvm import Kvm
 from mmunotify.lang.intrinsics import Violation
 from mmunotify.lang.runtime import installed
 from mmunotify.primary.cpu import Cpu
 from mmunotify.primary.frame import Frame, Owner
-from tests.primary.sequence import Scripted, world_of
 
 
 def frame_of(world_frames: tuple[Frame, ...]) -> Frame:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from tests.primary.sequence import Scripted, perform, world_of
 
 from mmunotify.lang.driver import EFAULT, ENOMEM
 from mmunotify.lang.intrinsics import Violation
 from mmunotify.lang.runtime import WouldBlock, installed
 from mmunotify.primary.frame import Owner
-from tests.primary.sequence import Scripted, perform, world_of
 
 
 def test_a_mapped_page() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tests.primary.sequence import Listening, Scripted, perform, world_of
+
 from mmunotify.lang.page_range import PageRange
 from mmunotify.lang.runtime import installed
-from tests.primary.sequence import Listening, Scripted, perform, world_of
 
 
 class Young(Listening):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.primary.sequence import Scripted, perform, world_of
 
 from mmunotify.lang.driver import EFAULT
 from mmunotify.lang.runtime import installed
-from tests.primary.sequence import Scripted, perform, world_of
 
 ZAP = ["S(CLEAR)", "clear", "E", "flush", "free"]
 

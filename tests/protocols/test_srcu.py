@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.check.verdicts import HOLDS, scenario, verdict_of
 
 from mmunotify.check.scenario import Scenario
 from mmunotify.drivers.kvm import Kvm
 from mmunotify.lang.driver import EAGAIN, Driver
 from mmunotify.lang.page_range import PageRange
 from mmunotify.protocols import PROTOCOLS, SrcuNotifiers
-from tests.check.verdicts import HOLDS, scenario, verdict_of
 
 
 class UnlinksFirst(SrcuNotifiers):

@@ -57,6 +57,10 @@ class Code:
         self.entries.append(len(self.lines))
         return len(self.entries) - 1
 
+    def back(self, boundary: int) -> None:
+        """End the step at a boundary that is there already."""
+        self.lines.append((Op.STEP, (boundary,)))
+
     def label(self, name: str) -> None:
         """Call this place `name`."""
         self.labels[name] = len(self.lines)

@@ -115,15 +115,14 @@ class _World:
             t.emit(Op.CONST, count, refs)
             self.store(t, self.ref, frame, count, self.config.frames)
 
-    def again(self, t: Code, n: int, page: int, start: str) -> None:
-        """Go round as often as the configuration says; 0 means for ever."""
+    def again(self, t: Code, n: int, page: int) -> None:
+        """Start again as often as the configuration says; 0 means for ever."""
         t.emit(Op.CONST, page, NONE)
         if self.config.loops != 1:
             if self.config.loops:
                 t.emit(Op.ADDK, n, n, 1)
                 t.emit(Op.JEQK, n, self.config.loops, "end")
-            t.step()
-            t.emit(Op.JMP, start)
+            t.back(0)
         t.label("end")
         t.emit(Op.END)
 
@@ -188,8 +187,8 @@ class _World:
         return self.b.build()
 
 
-def _put(w: _World, t: Code, frame: int, zero: int, tag: str) -> None:
-    """Put a reference, free the frame at zero: two steps and the local one between."""
+def _put(w: _World, t: Code, frame: int, zero: int, tag: str, then: int = -1) -> None:
+    """Put a reference, free the frame at zero; two steps, a local one between, then `then`."""
     skip, count = t.fresh(), w.b.scratch(name="count")
     if w.keep(f"{tag}.dec"):
         w.add(t, frame, -1)
@@ -204,7 +203,10 @@ def _put(w: _World, t: Code, frame: int, zero: int, tag: str) -> None:
     t.label(skip)
     t.emit(Op.CONST, zero, 0)
     t.emit(Op.CONST, frame, NONE)
-    t.step()
+    if then < 0:
+        t.step()
+    else:
+        t.back(then)
 
 
 def _fine_vcpu(w: _World, t: Code) -> list[int]:
@@ -218,10 +220,8 @@ def _fine_vcpu(w: _World, t: Code) -> list[int]:
     if c.epoch:
         w.b.epochs[0].append(s)
     tlb = w.tlb + t.number
-    t.label("L0")
     t.emit(Op.CHOOSE, v, 0, c.pages)
-    t.step()
-    t.label("L1")
+    start = t.step()
     if w.keep("vcpu.snapshot"):
         w.snapshot(t, s)
     t.step()
@@ -269,8 +269,7 @@ def _fine_vcpu(w: _World, t: Code) -> list[int]:
     t.emit(Op.CONST, a, 0)
     t.step()
     w.unlock(t, w.lck, "vcpu.lck", "unlock_retry")
-    _put(w, t, f, a, "vcpu.put_retry")
-    t.emit(Op.JMP, "L1")
+    _put(w, t, f, a, "vcpu.put_retry", start)
     t.label("L9")
     _put(w, t, f, a, "vcpu.put")
     if w.keep("vcpu.walk"):
@@ -278,7 +277,7 @@ def _fine_vcpu(w: _World, t: Code) -> list[int]:
     t.step()
     w.check_access(t, v, tlb)
     t.step()
-    w.again(t, n, v, "L0")
+    w.again(t, n, v)
     return [n, v, f, x, a, s]
 
 
@@ -290,7 +289,6 @@ def _fine_inval(w: _World, t: Code) -> list[int]:
     x = w.local(t, "x", NONE, c.frames - 1, NONE, "frame")
     a = w.local(t, "a", 0, 1, 0)
     none = w.b.scratch("frame", "noframe")
-    t.label("L0")
     t.emit(Op.CHOOSE, v, 0, c.pages)
     t.step()
     w.lock(t, w.lck, "inval.start")
@@ -339,7 +337,7 @@ def _fine_inval(w: _World, t: Code) -> list[int]:
     t.emit(Op.CONST, x, NONE)
     t.step()
     w.unlock(t, w.ptl, "inval.map")
-    w.again(t, n, v, "L0")
+    w.again(t, n, v)
     return [n, v, old, x, a]
 
 
@@ -364,10 +362,8 @@ def _coarse_vcpu(w: _World, t: Code) -> list[int]:
     if c.epoch:
         w.b.epochs[0].append(s)
     tlb = w.tlb + t.number
-    t.label("L0")
     t.emit(Op.CHOOSE, v, 0, c.pages)
-    t.step()
-    t.label("L1")
+    start = t.step()
     if w.keep("vcpu.snapshot"):
         w.snapshot(t, s)
     t.step()
@@ -397,8 +393,7 @@ def _coarse_vcpu(w: _World, t: Code) -> list[int]:
     w.unlock(t, w.lck, "vcpu.lck", "unlock_retry")
     _coarse_put(w, t, f, "vcpu.put_retry")
     t.emit(Op.CONST, s, 0)
-    t.step()
-    t.emit(Op.JMP, "L1")
+    t.back(start)
     t.label("L9")
     _coarse_put(w, t, f, "vcpu.put")
     t.emit(Op.CONST, s, 0)
@@ -407,7 +402,7 @@ def _coarse_vcpu(w: _World, t: Code) -> list[int]:
         w.load(t, tlb, w.spte, v, c.pages)
     t.step()
     w.check_access(t, v, tlb)
-    w.again(t, n, v, "L0")
+    w.again(t, n, v)
     return [n, v, f, s]
 
 
@@ -417,7 +412,6 @@ def _coarse_inval(w: _World, t: Code) -> list[int]:
     v = w.local(t, "v", NONE, c.pages - 1, NONE, "page")
     old = w.local(t, "old", NONE, c.frames - 1, NONE, "frame")
     none = w.b.scratch("frame", "noframe")
-    t.label("L0")
     t.emit(Op.CHOOSE, v, 0, c.pages)
     t.step()
     w.lock(t, w.lck, "inval.start")
@@ -457,7 +451,7 @@ def _coarse_inval(w: _World, t: Code) -> list[int]:
         w.store(t, w.pte, v, old, c.pages)
     t.label("present")
     t.emit(Op.CONST, old, NONE)
-    w.again(t, n, v, "L0")
+    w.again(t, n, v)
     return [n, v, old]
 
 

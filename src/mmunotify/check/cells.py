@@ -127,4 +127,3 @@ def _new_class(found: Any, is_cell: IsCell) -> type:
         return _TappedEpoch if is_cell(found, "value") else cls
     names = tuple(str(name) for name in vars(found) if is_cell(found, name))
     return _tapped(cls, names) if names else cls
-

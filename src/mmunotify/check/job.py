@@ -1,27 +1,54 @@
-"""`Job`: one scenario of one driver, from the world that set-up builds to the engine's verdict."""
+"""`Job`: one scenario of one driver, from the world that set-up builds to an `Answer`."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import msgspec
+
+from mmunotify.check.counterexample import counterexample
+from mmunotify.check.form import require_walk
 from mmunotify.check.options import Options
 from mmunotify.check.scenario import Scenario
-from mmunotify.check.schedule import Move, Schedule, identity_of
-from mmunotify.check.search import Found, Progress, Search, Verdict
+from mmunotify.check.schedule import Move, Schedule, encode, identity_of
+from mmunotify.check.search import Found, Progress, Reason, Search, Verdict, free_memory
+from mmunotify.check.shorten import core_finder, shorten
 from mmunotify.check.subject import Subject
 from mmunotify.check.world import World
 from mmunotify.compile import compile_world
 from mmunotify.compile.reduce import reduce
-from mmunotify.ir.program import Program
+from mmunotify.errors import Diagnostic, DiagnosticError, Place
+from mmunotify.ir.program import PredicateKind, Program
 from mmunotify.ir.reduction import Reduction
-from mmunotify.trace.record import Bounds, Lane, ScenarioResult, Statistics
+from mmunotify.terms import PROPERTIES
+from mmunotify.trace.record import Bounds, Lane, Result, ScenarioResult, Statistics
 
-__all__ = ["Job"]
+__all__ = ["INTERRUPTED", "Answer", "Job", "Report"]
 
 Report = Callable[[Progress], bool | None]
+"""Told how far a search is; False interrupts it."""
+
+INTERRUPTED = "interrupted"
+_SHORTEST_STATES = 2_000_000
+_SHORTEST_SECONDS = 1.0
+_QUANTIFIED = (PredicateKind.ALWAYS, PredicateKind.NEVER)
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What deciding one scenario has shown; it travels between processes.
+
+    `executed` are (file, line) of the driver, `properties` the names of what was checked, `told` is
+    the counterexample of a violation.
+    """
+
+    entry: ScenarioResult
+    executed: list[tuple[str, int]] = []
+    properties: list[str] = []
+    told: Result | None = None
 
 
 @dataclass(frozen=True)
@@ -37,10 +64,22 @@ class Job:
         """The scenario with what the options override."""
         return replace(self.scenario, **self.options.overrides)  # type: ignore[arg-type]
 
+    def build(self) -> World:
+        """Run set-up; raise `DiagnosticError` E209 at the user's line if it raises."""
+        try:
+            world = self.sized.build(self.subject.driver)
+        except DiagnosticError:
+            raise
+        except Exception as error:
+            raise _failed_set_up(error, self.source) from error
+        for driver in world.drivers:
+            require_walk(driver)
+        return world
+
     @cached_property
     def world(self) -> World:
         """What set-up builds."""
-        return self.sized.build(self.subject.driver)
+        return self.build()
 
     @property
     def source(self) -> str:
@@ -65,25 +104,39 @@ class Job:
         """How the threads are shown."""
         return [Lane(name=t.name, role=t.role, mmu=t.mmu) for t in self.world.threads]
 
-    def search(self, report: Report | None = None) -> Found:
-        """Decide the scenario."""
+    # -- deciding -------------------------------------------------------------------------------
+
+    def answer(self, report: Report | None = None, workers: int = 1) -> Answer:
+        """Decide the scenario with `workers` threads and tell what came out."""
+        found = self.search(report, workers)
+        told = None
+        if found.verdict is Verdict.VIOLATED:
+            told = self.told(tuple(Move(s.thread, tuple(s.choices)) for s in found.schedule))
+        return Answer(
+            entry=self._entry(found, told),
+            executed=sorted(self._executed(found)),
+            properties=self._properties(),
+            told=told,
+        )
+
+    def search(self, report: Report | None = None, workers: int = 1) -> Found:
+        """Search the program."""
         reduction = reduce(self.program) if self.options.reduced else Reduction()
         return Search(self.program, reduction).run(
-            max_bytes=self.options.memory,
+            max_bytes=(self.options.memory or free_memory()) // self.options.share,
             max_seconds=self.options.seconds,
-            workers=self.options.workers,
+            workers=workers,
             seed=self.options.seed,
             progress=report,
         )
 
-    def shortest(self, states: int, seconds: float) -> Schedule | None:
-        """Return the first violation of an unreduced breadth-first search, within limits."""
-        found = Search(self.program).run(max_states=states, max_seconds=seconds, walks=False)
-        if found.verdict is not Verdict.VIOLATED:
-            return None
-        return tuple(Move(step.thread, tuple(step.choices)) for step in found.schedule)
+    def _properties(self) -> list[str]:
+        """The names of what could have been violated, those of the driver's own last."""
+        possible = {"no_deadlock", *(f.property for f in self.program.failures)}
+        own = [p.name for p in self.program.predicates if p.kind in _QUANTIFIED]
+        return [*(name for name in PROPERTIES if name in possible), *own]
 
-    def executed(self, found: Found) -> set[tuple[str, int]]:
+    def _executed(self, found: Found) -> set[tuple[str, int]]:
         """Return the (file, line) of the driver that the search executed."""
         locations = self.program.locations
         return {
@@ -92,20 +145,12 @@ class Job:
             for at in self.program.covers[cover]
         }
 
-    def result(self, found: Found) -> ScenarioResult:
-        """Return the record of what the search found."""
-        scenario = self.sized
-        reached = {p for p in found.reached}
+    def _entry(self, found: Found, told: Result | None) -> ScenarioResult:
+        predicates = enumerate(self.program.predicates)
         return ScenarioResult(
-            name=scenario.name,
+            name=self.scenario.name,
             verdict=found.verdict.name,
-            bounds=Bounds(
-                pages=scenario.pages,
-                frames=scenario.frames,
-                devices=scenario.devices,
-                operations=list(scenario.operations),
-                protocol=scenario.protocol,
-            ),
+            bounds=self.bounds,
             statistics=Statistics(
                 states=found.states,
                 transitions=found.transitions,
@@ -114,10 +159,88 @@ class Job:
                 bytes=found.bytes,
                 reduction=found.reduction,
             ),
-            reason=found.detail or (found.reason.value if found.reason else ""),
+            reason=_reason(found),
+            property=told.property if told else "",
+            message=told.message if told else "",
             unreached=[
                 p.name
-                for number, p in enumerate(self.program.predicates)
-                if p.kind == "reachable" and number not in reached
+                for number, p in predicates
+                if p.kind is PredicateKind.REACHABLE and number not in found.reached
             ],
         )
+
+    @property
+    def bounds(self) -> Bounds:
+        """What the search is bounded by."""
+        return Bounds(
+            pages=self.sized.pages,
+            frames=self.sized.frames,
+            devices=self.sized.devices,
+            operations=list(self.sized.operations),
+            protocol=self.sized.protocol,
+        )
+
+    # -- telling --------------------------------------------------------------------------------
+
+    def told(self, schedule: Schedule) -> Result:
+        """Shorten a schedule that violates something and tell it."""
+        short = shorten(
+            self.program,
+            schedule,
+            states=_SHORTEST_STATES,
+            seconds=_SHORTEST_SECONDS,
+            finder=core_finder(self.program),
+        )
+        return self.record(short.schedule, short.shortest)
+
+    def record(self, schedule: Sequence[Move], shortest: bool = False) -> Result:
+        """Replay a schedule in the reference interpreter and tell what it shows."""
+        told = counterexample(
+            self.program,
+            schedule,
+            self.lanes,
+            driver=[self.source],
+            subject=self.subject.name,
+        )
+        replay = encode(schedule, self.identity)
+        return Result(
+            property=told.property,
+            message=told.message,
+            why=told.why,
+            scenario=self.scenario.name,
+            replay=replay,
+            command=self.options.command(self.subject.spec, self.scenario.name, replay),
+            shortest=shortest,
+            trace=told.trace,
+        )
+
+
+def _reason(found: Found) -> str:
+    """Return why a search is not complete, as a report says it."""
+    if found.reason is None:
+        return ""
+    if found.reason is Reason.INTERRUPTED:
+        return INTERRUPTED
+    if found.reason in (Reason.MEMORY, Reason.TIME, Reason.STATES):
+        return f"its limit of {found.reason} is reached"
+    return found.detail or str(found.reason)
+
+
+def _failed_set_up(error: Exception, source: str) -> Exception:
+    """Return E209 at the last line of `source` that the error passed, or the error itself."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == source]
+    if not own:
+        return error
+    last = own[-1]
+    start, end = (last.colno or 0) + 1, (last.end_colno or 0) + 1
+    if last.end_lineno != last.lineno:
+        end = start + 1
+    return DiagnosticError(
+        Diagnostic(
+            "E209",
+            Place(source, last.lineno or 1, start, max(end, start + 1)),
+            f"set-up raised {type(error).__name__}: {error}",
+            f"{last.name}() is run as plain Python to build the initial state",
+        )
+    )

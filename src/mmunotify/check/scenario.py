@@ -44,7 +44,7 @@ _SINGLE = (
 _DEVICES = ("munmap", "punch_hole", "mprotect", "reclaim", "migrate", "cow")
 _REGISTER = ("munmap", "madvise_dontneed", "punch_hole", "migrate", "cow")
 _UNREGISTER = ("munmap", "punch_hole", "reclaim", "cow", "exit")
-_PAIRED = ("munmap", "madvise_dontneed", "punch_hole", "mprotect", "reclaim", "migrate", "cow")
+_PAIRED = ("munmap", "madvise_dontneed", "mprotect", "punch_hole", "reclaim", "migrate", "cow")
 _MORE_PAIRS = (
     ("punch_hole", "ksm"),
     ("punch_hole", "fork"),
@@ -159,10 +159,16 @@ def _build(scenario: Scenario, driver_class: type[Driver]) -> World:
             driver.name += str(number + 1)
         driver.tlb = SecondaryTlb(driver, scenario.devices)
     mm.drivers = drivers
+    mm.ghost.watches_gathers = any(_is_flushed_late(driver) for driver in drivers)
     mm.notifiers = PROTOCOLS[scenario.protocol](mm, drivers, not scenario.membership.registers)
     mm.notifiers.changes = _list_changes(scenario)
     threads = [*_operation_threads(scenario, mm), *_device_threads(scenario, drivers)]
     return World(mm, drivers, threads)
+
+
+def _is_flushed_late(driver: Driver) -> bool:
+    cls = type(driver)
+    return cls.arch_invalidate_secondary_tlbs is not Driver.arch_invalidate_secondary_tlbs
 
 
 def _list_changes(scenario: Scenario) -> bool:

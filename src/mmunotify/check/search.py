@@ -30,6 +30,7 @@ __all__ = [
     "Search",
     "Successor",
     "Verdict",
+    "free_memory",
 ]
 
 
@@ -235,7 +236,7 @@ class Search:
 
         result = self._core.run(
             max_states=_limit(max_states),
-            max_bytes=_free_memory() if max_bytes is None else max_bytes,
+            max_bytes=free_memory() if max_bytes is None else max_bytes,
             max_seconds=float("inf") if max_seconds is None else max_seconds,
             workers=workers,
             parallel_from=parallel_from,
@@ -359,7 +360,7 @@ def _limit(value: int | None) -> int:
     return _UNLIMITED if value is None else max(0, min(value, _UNLIMITED))
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Return 80 % of the memory that this process may still take, in bytes."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     try:

@@ -1,11 +1,13 @@
 """`Subject`: the driver class under check and the file it comes from.
 
 Everything that can be wrong with the file is said at the user's own line, without a traceback.
+Invariant: what the file prints when it is imported goes to standard error, never into a report.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
 import inspect
 import sys
@@ -14,11 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from mmunotify.check.form import require_form
 from mmunotify.compile.source import syntax_diagnostic
 from mmunotify.errors import Diagnostic, DiagnosticError, Place
 from mmunotify.lang.driver import Driver
+from mmunotify.terms import nearest
 
-__all__ = ["Subject", "load", "subject_of"]
+__all__ = ["Origin", "Subject", "imported", "load", "origin_of", "subject_of"]
+
+_PREFIX = "mmunotify_subject_"  # of the modules that files given by path are imported as
 
 
 @dataclass(frozen=True)
@@ -33,20 +39,69 @@ class Subject:
         """The class's name."""
         return self.driver.__name__
 
+    @property
+    def spec(self) -> str:
+        """What names it on a command line."""
+        return f"{self.file}:{self.name}"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How another process comes by the class: by its module, or from its file if that is ""."""
+
+    module: str
+    file: str
+    name: str
+
 
 def subject_of(driver: type[Driver]) -> Subject:
-    """Return the subject for a class that is already imported."""
-    path = inspect.getsourcefile(driver) or "<unknown>"
+    """Return the subject for a class that is already imported; raise `DiagnosticError`."""
     try:
-        shown = str(Path(path).relative_to(Path.cwd()))
+        path = inspect.getsourcefile(driver) or "<unknown>"
+    except (OSError, TypeError):
+        path = "<unknown>"
+    require_form(driver)
+    return Subject(driver, _shown(path))
+
+
+def _shown(path: str) -> str:
+    """Return a path as a user in the current folder would write it."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
     except ValueError:
-        shown = path
-    return Subject(driver, shown)
+        return path
+
+
+def origin_of(subject: Subject) -> Origin | None:
+    """Return how another process can import the class, or None if it cannot."""
+    driver = subject.driver
+    module = sys.modules.get(driver.__module__)
+    if module is None or vars(module).get(driver.__qualname__) is not driver:
+        return None  # made inside of a function, or at the Python prompt
+    file = getattr(module, "__file__", None)
+    if file is None or driver.__module__ == "__main__":
+        return None
+    if driver.__module__.startswith(_PREFIX):
+        return Origin("", subject.file, driver.__name__)
+    try:
+        found = importlib.util.find_spec(driver.__module__)
+    except (ImportError, ValueError):
+        return None
+    same = found is not None and found.origin == file
+    return Origin(driver.__module__, file, driver.__name__) if same else None
+
+
+def imported(origin: Origin) -> type[Driver]:
+    """Return the class; raise `DiagnosticError` if it is not there any more."""
+    if not origin.module:
+        return load(f"{origin.file}:{origin.name}")[0].driver
+    driver: type[Driver] = getattr(importlib.import_module(origin.module), origin.name)
+    return driver
 
 
 def load(spec: str) -> list[Subject]:
     """Return the drivers that `FILE` or `FILE:Class` names; raise `DiagnosticError`."""
-    file, _, wanted = spec.partition(":")
+    file, _, wanted = (spec, "", "") if Path(spec).exists() else spec.partition(":")
     module = _module(file)
     found = [
         value
@@ -55,27 +110,38 @@ def load(spec: str) -> list[Subject]:
         and issubclass(value, Driver)
         and value.__module__ == module.__name__
     ]
+    found = list(dict.fromkeys(found))  # a class may have two names
     if wanted:
-        return [Subject(_named(found, wanted, file), file)]
-    if not found:
+        subjects = [Subject(_named(found, wanted, file), file)]
+    elif found:
+        bases = {base for cls in found for base in cls.__mro__[1:]}
+        subjects = [Subject(cls, file) for cls in found if cls not in bases]
+    else:
         raise DiagnosticError(_no_driver(file))
-    bases = {base for cls in found for base in cls.__mro__[1:]}
-    leaves = [cls for cls in found if cls not in bases]
-    return [Subject(cls, file) for cls in leaves]
+    for subject in subjects:
+        require_form(subject.driver)
+    return subjects
 
 
 def _named(found: list[type[Driver]], wanted: str, file: str) -> type[Driver]:
     for cls in found:
         if cls.__name__ == wanted:
             return cls
-    names = ", ".join(cls.__name__ for cls in found) or "none"
+    names = [cls.__name__ for cls in found]
+    close = nearest(wanted, names)
     raise DiagnosticError(
-        Diagnostic("E303", None, f"{file} has no driver {wanted}", f"its drivers are: {names}")
+        Diagnostic(
+            "E303",
+            None,
+            f"{file} has no driver {wanted or 'without a name'}",
+            f"its drivers are: {', '.join(names)}" if names else "it has none at all",
+            f"{file}:{close}" if close else "",
+        )
     )
 
 
 def _no_driver(file: str) -> Diagnostic:
-    empty = not Path(file).read_text().strip()
+    empty = not Path(file).read_text(encoding="utf-8").strip()
     return Diagnostic(
         "E302",
         Place(file, 1, 1, 2),
@@ -91,8 +157,7 @@ def _module(file: str) -> ModuleType:
         what = f"{file} is a folder" if path.is_dir() else f"there is no file {file}"
         raise DiagnosticError(Diagnostic("E301", None, what, fix="mmunotify check FILE[:Class]"))
     try:
-        text = path.read_text()
-        ast.parse(text)
+        ast.parse(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, ValueError) as error:
         raise DiagnosticError(
             Diagnostic("E301", None, f"{file} is no Python source: {error}")
@@ -107,24 +172,27 @@ def _module(file: str) -> ModuleType:
 
 
 def _executed(path: Path) -> ModuleType:
-    name = f"mmunotify_subject_{path.stem}"
+    name = f"{_PREFIX}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise DiagnosticError(Diagnostic("E301", None, f"{path} is no Python file"))
+        what = f"{path} is no Python file"
+        raise DiagnosticError(Diagnostic("E301", None, what, "its name has to end in .py"))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     sys.path.insert(0, str(path.parent.resolve()))
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        with contextlib.redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
         raise DiagnosticError(_failed_import(path, error)) from None
     finally:
         sys.path.pop(0)
     return module
 
 
-def _failed_import(path: Path, error: Exception) -> Diagnostic:
-    own = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
+def _failed_import(path: Path, error: BaseException) -> Diagnostic:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if Path(f.filename).resolve() == path.resolve()]
     line = own[-1].lineno or 1 if own else 1
     return Diagnostic(
         "E209",

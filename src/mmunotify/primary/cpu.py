@@ -45,10 +45,7 @@ class Cpu:
         if frame is None or (write and not mm.pte_write[page]):
             return False
         self.tlb.insert(page, frame, mm.pte_write[page])
-        if write:
-            mm.ghost.write_granted(page)
-        if mm.ghost.watches_age:
-            mm.pte_young[page] = True
+        mm.walked(page, write)
         return True
 
     def _fault(self, page: int, write: bool) -> bool:

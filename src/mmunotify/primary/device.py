@@ -104,17 +104,18 @@ class Device:
             frame.owner is Owner.MM,
             "the device accesses a frame that belongs to another process",
         )
-        elsewhere = any(mm.pte[other] is frame for other in mm.pages)
-        require(
-            "no_stale_translation",
-            mm.pte[page] is frame or frame.merged or not elsewhere,
-            "the device accesses a frame that belongs to another page now",
-        )
+        if mm.ghost.watches_moves and mm.ghost.moved[page] is frame:
+            require(
+                "no_stale_translation",
+                frame.refcount.read() > mm.mapcount(frame),  # somebody holds the frame itself
+                "the device accesses a frame that belongs to another page now",
+            )
 
     def _require_coherent(self, frame: Frame, page: int, write: bool) -> None:
         mm = self.mm
         mapped = mm.pte[page]
-        if mapped is not None and mapped is not frame:
+        # While the flush after a zap is pending, CPUs may reach the old frame just the same.
+        if mapped is not None and mapped is not frame and not frame.gathered:
             require(
                 "no_stale_bytes",
                 not mapped.written,

@@ -33,7 +33,8 @@ class Frame:
     """One frame.
 
     `written`: a CPU wrote to it through the page table since it was allocated. `merged`: it is a
-    KSM page, which several mappings share and nobody may write to.
+    KSM page, which several mappings share and nobody may write to. `gathered`: its page was zapped,
+    and the TLBs are not flushed yet.
     """
 
     def __init__(self, mm: Mm, number: int) -> None:
@@ -43,6 +44,7 @@ class Frame:
         self.owner = Owner.FREE
         self.written = False
         self.merged = False
+        self.gathered = False
 
     def get(self) -> None:
         """Take a reference (`get_page`)."""

@@ -28,7 +28,10 @@ class MmuGather:
         mm = self.mm
         with mm.page_table_lock:
             for page in rng:
-                self.frames[page] = mm.clear_pte(page)
+                frame = mm.clear_pte(page)
+                self.frames[page] = frame
+                if mm.ghost.watches_gathers and frame is not None:
+                    frame.gathered = True
                 self.cached[page] = mm.take_swap_cache(page)  # free_swap_and_cache
 
     def finish(self, rng: PageRange) -> None:
@@ -38,6 +41,8 @@ class MmuGather:
             frame = self.frames[page]
             self.frames[page] = None
             if frame is not None:
+                if self.mm.ghost.watches_gathers:
+                    frame.gathered = False
                 self.mm.put_unmapped(frame)
             cached = self.cached[page]
             self.cached[page] = None

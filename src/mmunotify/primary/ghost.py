@@ -24,16 +24,20 @@ class Ghost:
     `protector[page]` is the last operation that took write permission from the page, until a write
     fault gives it back; once that operation has returned the page is `protected`.
     `copied[page]` is the frame whose bytes were copied to the one that will take its place: what is
-    written to it from then on is lost.
+    written to it from then on is lost. `moved[page]` is the frame that has moved from the page to
+    another one.
     """
 
     def __init__(self, pages: Pages) -> None:
         self.watches_protection = False  # set by operations that protect
         self.watches_copies = False  # set by operations that copy
+        self.watches_moves = False  # set by operations that move
         self.watches_age = False  # set by operations that scan
+        self.watches_gathers = False  # set for drivers that are flushed with the CPUs, not before
         self.protector: Table[Operation | None] = Table(pages)
         self.protected: Table[bool] = Table(pages, False)
         self.copied: Table[Frame | None] = Table(pages)
+        self.moved: Table[Frame | None] = Table(pages)
 
     def write_protected(self, page: int, operation: Operation) -> None:
         """`operation` took write permission from `page`; part of that step."""

@@ -122,6 +122,8 @@ class Mm:
             self.migration[page] = None
             if write:
                 self.ghost.write_granted(page)
+            if self.ghost.watches_moves:
+                self.ghost.moved[page] = None
 
     def clear_pte(self, page: int) -> Frame | None:
         """Clear an entry; return the frame it mapped (`ptep_get_and_clear`)."""
@@ -150,6 +152,13 @@ class Mm:
             frame = self.swap_cache[page]
             self.swap_cache[page] = None
             return frame
+
+    def walked(self, page: int, write: bool) -> None:
+        """Hardware read an entry and sets its accessed and dirty bits; part of its step."""
+        if write:
+            self.ghost.write_granted(page)
+        if self.ghost.watches_age:
+            self.pte_young[page] = True
 
     # -- CPU TLBs -------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmunotify.lang.intrinsics import atomic
 from mmunotify.lang.page_range import Event, PageRange
+from mmunotify.primary.frame import Frame
 from mmunotify.primary.mm import Mm
 from mmunotify.primary.operation import Operation
 
@@ -23,6 +24,7 @@ class Mremap(Operation):
 
     def __init__(self, mm: Mm, page: int | None = None) -> None:
         super().__init__(mm, page)
+        mm.ghost.watches_moves = True
         self.old = 0 if page is None else page
         self.new = len(mm.pages) - 1
         mm.vma[self.new] = False
@@ -35,13 +37,14 @@ class Mremap(Operation):
             mm.vma[self.new] = True
             mm.notifiers.invalidate_range_start(rng)
             with mm.page_table_lock:
-                self.move()
+                frame = self.move()
                 mm.flush_tlb_range(rng)
+                mm.ghost.moved[self.old] = frame
             mm.notifiers.invalidate_range_end(rng)
             mm.vma[self.old] = False
 
-    def move(self) -> None:
-        """Clear the old entry and set the new one (`move_ptes`)."""
+    def move(self) -> Frame | None:
+        """Clear the old entry and set the new one (`move_ptes`); return the frame that moves."""
         mm = self.mm
         with atomic():
             write = mm.pte_write[self.old]
@@ -53,3 +56,4 @@ class Mremap(Operation):
                 mm.pte_write[self.new] = write
                 mm.migration[self.new] = migration
             mm.swap_cache[self.new] = mm.take_swap_cache(self.old)
+            return frame

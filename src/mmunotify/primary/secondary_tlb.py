@@ -23,7 +23,8 @@ class SecondaryTlb:
     The hardware walks the driver's `spte` table. Three tables are optional beside it: `writable`
     (without it every translation may write), `accessed` (the hardware sets it when it loads a
     translation; without it the driver cannot tell that a page is young). A driver without `spte`
-    and `walk` loads the caches itself, by `insert`.
+    and `walk` loads the caches itself, by `insert`. One whose `spte` is `mm.pte` shares the CPUs'
+    page table, and its hardware sets the accessed and dirty bits there.
     """
 
     def __init__(self, driver: Driver, devices: int = 1) -> None:
@@ -31,6 +32,7 @@ class SecondaryTlb:
         self.pages: Pages = driver.mm.pages
         self.caches = tuple(TlbCache(self.pages, f"{driver.name}.tlb{n}") for n in range(devices))
         self.walks = type(driver).walk is not Driver.walk or hasattr(driver, "spte")
+        self.shares = getattr(driver, "spte", None) is driver.mm.pte
         self.writable: Table[bool] | None = getattr(driver, "writable", None)
         self.accessed: Table[bool] | None = getattr(driver, "accessed", None)
         # Ghosts: the hardware loaded a translation of the page since the page was last found
@@ -78,6 +80,9 @@ class SecondaryTlb:
             may_write = self.writable[page]
         if frame is None or (write and not may_write):
             return False
+        if self.shares:
+            self.driver.mm.walked(page, write)
+            may_write = write  # the first write walks again, to set the dirty bit
         cache.insert(page, frame, may_write)
         if self.accessed is not None:
             self.accessed[page] = True

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mmunotify.ir.ops import Op
 
-__all__ = ["WIDEST", "Expression", "Test", "Unexportable", "binary", "constant", "select", "truth_of"]
+__all__ = ["WIDEST", "Expression", "Test", "Unexportable", "binary", "constant", "plus", "select", "truth_of"]
 
 WIDEST = 20_000  # characters of one expression
 
@@ -23,12 +23,17 @@ class Unexportable(ValueError):
 
 @dataclass(frozen=True)
 class Expression:
-    """A value: its text, and bounds that it certainly keeps. `test`: it is that test's truth."""
+    """A value: its text, and bounds that it certainly keeps.
+
+    `test`: the value is the truth of that test. `root`: the value is `root` plus `more`.
+    """
 
     text: str
     low: int
     high: int
     test: Test | None = None
+    root: str = ""
+    more: int = 0
 
     def __post_init__(self) -> None:
         if len(self.text) > WIDEST:
@@ -76,12 +81,29 @@ def truth_of(test: Test) -> Expression:
     return Expression(test.text, 0, 1, test)
 
 
+def plus(value: Expression, more: int) -> Expression:
+    """Return a value plus a constant."""
+    if value.value is not None:
+        return constant(value.value + more)
+    root, more = value.root or value.text, value.more + more
+    moved = more - value.more
+    text = f"({root} {'-' if more < 0 else '+'} {abs(more)})" if more else root
+    return Expression(text, value.low + moved, value.high + moved, None, root, more)
+
+
 def select(test: Test, yes: Expression, no: Expression) -> Expression:
     """Return `yes` where the test holds, else `no`."""
     if yes.text == no.text:
         return yes
+    if (yes.value, no.value) in ((1, 0), (0, 1)):
+        return truth_of(test if yes.value else test.negated())
     low, high = min(yes.low, no.low), max(yes.high, no.high)
-    return Expression(f"({test.text} -> {yes.text} : {no.text})", low, high)
+    root = yes.root or yes.text
+    if root == (no.root or no.text):  # a sum of many conditions stays short
+        text = f"({root} + ({test.text} -> {yes.more} : {no.more}))"
+    else:
+        text = f"({test.text} -> {yes.text} : {no.text})"
+    return Expression(text, low, high)
 
 
 def binary(op: Op, left: Expression, right: Expression) -> Expression:
@@ -90,6 +112,8 @@ def binary(op: Op, left: Expression, right: Expression) -> Expression:
         return truth_of(Test(_COMPARISONS[op], left, right))
     if left.value is not None and right.value is not None:
         return constant(_ARITHMETIC[op](left.value, right.value))
+    if op is Op.ADD and (left.value is not None or right.value is not None):
+        return plus(right, left.low) if right.value is None else plus(left, right.low)
     low, high = _bounds(op, left, right)
     return Expression(_text(op, left.text, right.text), low, high)
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 
 from mmunotify.compile.promela.expression import Unexportable
+from mmunotify.compile.promela.joins import joins
 from mmunotify.compile.promela.names import Names
 from mmunotify.compile.promela.paths import Path, paths
 from mmunotify.ir.ops import Op
@@ -148,7 +149,8 @@ class _Model:
             yield f"    :: d_step {{ {' && '.join(clauses) or 'true'} -> assert(false) }}"
 
     def _violated(self, predicate: Predicate) -> Iterator[list[str]]:
-        for way in paths(self.program, self.names, predicate.entry):
+        ways = paths(self.program, self.names, predicate.entry, joins(self.program.code, predicate.entry))
+        for way in ways:
             clauses = [*way.facts.clauses]
             if way.failure is not None:
                 yield clauses

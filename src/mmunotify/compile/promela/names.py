@@ -5,9 +5,12 @@ The cells of a thread's pc have no name: where a thread stands, Promela's own co
 
 from __future__ import annotations
 
-import re
-
-from mmunotify.compile.promela.expression import Expression, Unexportable
+from mmunotify.compile.promela.expression import (
+    Expression,
+    Unexportable,
+    constant,
+    plus,
+)
 from mmunotify.ir.program import CellKind, Program
 
 __all__ = ["Names"]
@@ -36,23 +39,23 @@ class Names:
     def at_start(self, slot: int) -> Expression:
         """Return the value of a slot when a step begins."""
         if self.is_scratch(slot):
-            return Expression("0", 0, 0)
+            return constant(0)
         cell = self.program.cells[slot]
-        return Expression(self.read(slot), cell.low, cell.high)
+        return self.now(slot, cell.low, cell.high)
+
+    def now(self, slot: int, low: int, high: int) -> Expression:
+        """Return the value of a slot, whose bounds are known."""
+        return self._value(self._place(slot), low, high)
 
     def element_at_start(self, base: int, index: Expression, length: int) -> Expression:
         """Return the value of one cell of an array when a step begins."""
         cells = self.program.cells[base : base + length]
         low, high = min(cell.low for cell in cells), max(cell.high for cell in cells)
-        return Expression(self.element(base, index, length).text, low, high)
+        return self._value(self._element(base, index, length), low, high)
 
     def element(self, base: int, index: Expression, length: int) -> Expression:
-        """Return what reads an array at an index; its bounds are not known."""
-        return Expression(self._above(self._element(base, index, length)), -_FAR, _FAR)
-
-    def read(self, slot: int) -> str:
-        """Return the text that reads a slot."""
-        return self._above(self._place(slot))
+        """Return the value of one slot of an array; its bounds are not known."""
+        return self._value(self._element(base, index, length), -_FAR, _FAR)
 
     def write(self, slot: int, value: Expression) -> str:
         """Return the statement that sets a slot."""
@@ -76,14 +79,11 @@ class Names:
             raise Unexportable(f"an array over pc cells at {self.program.cells[base].name}")
         return f"{places[0][0]}[{first} + {index.text}]"
 
-    def _above(self, place: str) -> str:
-        """Return the text of the value at a place, which a cell holds above the offset."""
-        return f"({place} - {self.offset})" if self.offset and place[0] == "c" else place
+    def _value(self, place: str, low: int, high: int) -> Expression:
+        if place[0] == "x":
+            return Expression(place, low, high)
+        offset = self.offset
+        return plus(Expression(place, low + offset, high + offset), -offset)
 
     def _stored(self, slot: int, value: Expression) -> str:
-        if self.is_scratch(slot) or not self.offset:
-            return value.text
-        if value.value is not None:
-            return str(value.value + self.offset)
-        copied = re.fullmatch(rf"\((c\[[^\[\]]*\]) - {self.offset}\)", value.text)
-        return copied[1] if copied else f"{value.text} + {self.offset}"
+        return value.text if self.is_scratch(slot) else plus(value, self.offset).text

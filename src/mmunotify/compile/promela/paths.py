@@ -10,7 +10,7 @@ where a WAIT on the way is not met.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mmunotify.compile.promela.expression import (
@@ -19,6 +19,7 @@ from mmunotify.compile.promela.expression import (
     Unexportable,
     binary,
     constant,
+    plus,
     select,
     truth_of,
 )
@@ -73,12 +74,16 @@ class Path:
         return kept[::-1]
 
 
-def paths(program: Program, names: Names, entry: int) -> list[Path]:
+def paths(
+    program: Program, names: Names, entry: int, joins: Mapping[int, int] | None = None
+) -> list[Path]:
     """Return the paths from instruction `entry` to the end of the step, in order of the choices.
 
-    Raise `Unexportable` where there are too many of them.
+    `joins`: where the ways from a jump meet again. There they are made one, which leaves their
+    statements behind: it is for code whose value alone counts.
+    Raise `Unexportable` where there are too many paths.
     """
-    walker = _Walker(program, names)
+    walker = _Walker(program, names, joins or {})
     ways = [Path(entry)]
     while ways:
         ways += reversed(walker.advance(ways.pop()))
@@ -90,24 +95,25 @@ def paths(program: Program, names: Names, entry: int) -> list[Path]:
 class _Walker:
     """Follows paths; `finished` are those at their end, but for those that a WAIT has closed."""
 
-    def __init__(self, program: Program, names: Names) -> None:
+    def __init__(self, program: Program, names: Names, joins: Mapping[int, int]) -> None:
         self.program = program
         self.names = names
+        self.joins = joins
         self.finished: list[Path] = []
 
     def advance(self, path: Path) -> list[Path]:
         """Run a path up to its end or to where it splits; return the parts that go on."""
         ways = [path]
         while len(ways) == 1:
-            path = ways[0]
-            path.length += 1
-            if path.length > _MOST_INSTRUCTIONS:
-                raise Unexportable(f"a step of more than {_MOST_INSTRUCTIONS} instructions")
-            ways = self.instruction(path, self.program.code[path.at])
+            ways = self.instruction(ways[0])
         return ways
 
-    def instruction(self, path: Path, i: Instr) -> list[Path]:
+    def instruction(self, path: Path) -> list[Path]:
         """Execute one instruction; return the paths that go on."""
+        i = self.program.code[path.at]
+        path.length += 1
+        if path.length > _MOST_INSTRUCTIONS:
+            raise Unexportable(f"a step of more than {_MOST_INSTRUCTIONS} instructions")
         if i.op in (Op.STEP, Op.END):
             path.boundary = i.a if i.op is Op.STEP else -1
             self.finished.append(path)
@@ -168,10 +174,36 @@ class _Walker:
             test, target = Test(operator, first, constant(i.b)), i.c
         else:
             test, target = Test(_JUMPS[i.op], first, self.read(path, i.b)), i.c
+        join, before = self.joins.get(path.at), path.facts.fork()
         taken, not_taken = self.split(path, test)
         if taken is not None:
             taken.at = target
-        return [*([taken] if taken is not None else []), *self.on(not_taken)]
+        ways = [*([taken] if taken is not None else []), *self.on(not_taken)]
+        return self.merge(ways, test, before, join) if join is not None and ways[1:] else ways
+
+    def merge(self, ways: list[Path], test: Test, before: Facts, join: int) -> list[Path]:
+        """Run the ways from a test on to `join`; make one of them, if each has not split."""
+        there = [self.run_to(way, join) for way in ways]
+        arrived = [path for paths in there for path in paths]
+        clauses = [(*before.clauses, t.text) for t in (test, test.negated())]
+        if [path.facts.clauses for path in arrived] != clauses:
+            return arrived
+        yes, no = arrived
+        merged = Path(join, before, length=max(yes.length, no.length))
+        for slot in {**yes.values, **no.values}:
+            merged.values[slot] = select(test, self.read(yes, slot), self.read(no, slot))
+        return [merged]
+
+    def run_to(self, path: Path, join: int) -> list[Path]:
+        """Return the paths that arrive at `join`."""
+        ways, arrived = [path], []
+        while ways:
+            way = ways.pop()
+            if way.at == join:
+                arrived.append(way)
+            else:
+                ways += reversed(self.instruction(way))
+        return arrived
 
     def require(self, path: Path, tests: Sequence[Test], failure: int) -> Path | None:
         """Return the path on which all tests hold; where one does not, it fails."""
@@ -217,9 +249,8 @@ class _Walker:
         elif op is Op.MOV:
             self.copy(path, i.a, i.b)
         elif op is Op.ADDK:
-            added = binary(Op.ADD, self.read(path, i.b), constant(i.c))
-            here = binary(Op.ADD, self.here(path, i.b), constant(i.c))
-            self.write(path, i.a, added, here, [i.b])
+            here = plus(self.here(path, i.b), i.c)
+            self.write(path, i.a, plus(self.read(path, i.b), i.c), here, [i.b])
         elif op is Op.NOT:
             value = self.known(path, self.read(path, i.b).truth().negated())
             here = truth_of(self.here(path, i.b).truth().negated())
@@ -248,7 +279,7 @@ class _Walker:
         value = self.read(path, slot)
         if value.value is not None:
             return value
-        return Expression(self.names.read(slot), value.low, value.high)
+        return self.names.now(slot, value.low, value.high)
 
     def write(
         self,

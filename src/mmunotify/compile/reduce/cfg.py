@@ -78,7 +78,7 @@ class Graph:
 
     `regions[k]` are the blocks of the micro step from boundary `k`, each after its predecessors
     unless they lie on a cycle; `exits[k]` the boundaries it may reach (`done` included).
-    `reads`, `writes`: what it may touch. `waits`, `chooses`: whether it has a WAIT, a CHOOSE.
+    `reads`, `writes`: what it may touch. `waits`: whether it has a WAIT.
     """
 
     thread: int
@@ -90,7 +90,6 @@ class Graph:
     reads: tuple[int, ...]
     writes: tuple[int, ...]
     waits: tuple[bool, ...]
-    chooses: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -254,43 +253,39 @@ def _region(blocks: list[Block], start: int) -> tuple[int, ...]:
 
 def _graph(program: Program, accesses: Accesses, thread: int) -> Graph:
     owner = program.threads[thread]
-    code = program.code
-    blocks, number = _blocks(code, owner.entries, owner.done)
+    blocks, number = _blocks(program.code, owner.entries, owner.done)
     touch = []
     for block in blocks:
         reads = writes = 0
-        waits = chooses = False
+        waits = False
         for at in range(block.start, block.stop):
             reads |= accesses.reads[at]
             writes |= accesses.writes[at]
-            op = code[at].op
-            waits |= op is Op.WAIT
-            chooses |= op is Op.CHOOSE
-        touch.append((reads, writes, waits, chooses))
-    regions = tuple(_region(blocks, number[start]) for start in owner.entries)
+            waits |= program.code[at].op is Op.WAIT
+        touch.append((reads, writes, waits))
+    entry = tuple(number[start] for start in owner.entries)
+    regions = tuple(_region(blocks, block) for block in entry)
     exits, sums = [], []
     for region in regions:
         ends = (blocks[b].boundary for b in region)
         # dict: each boundary once, in the order of the code, so that like threads look alike
         exits.append(tuple(dict.fromkeys(end for end in ends if end is not None)))
         reads = writes = 0
-        waits = chooses = False
+        waits = False
         for b in region:
-            r, w, a, c = touch[b]
-            reads, writes, waits, chooses = reads | r, writes | w, waits or a, chooses or c
-        sums.append((reads, writes, waits, chooses))
-    entry = tuple(number[start] for start in owner.entries)
+            r, w, wait = touch[b]
+            reads, writes, waits = reads | r, writes | w, waits or wait
+        sums.append((reads, writes, waits))
     return Graph(
-        thread,
-        owner.done,
-        tuple(blocks),
-        entry,
-        regions,
-        tuple(exits),
-        tuple(s[0] for s in sums),
-        tuple(s[1] for s in sums),
-        tuple(s[2] for s in sums),
-        tuple(s[3] for s in sums),
+        thread=thread,
+        done=owner.done,
+        blocks=tuple(blocks),
+        entry=entry,
+        regions=regions,
+        exits=tuple(exits),
+        reads=tuple(reads for reads, _, _ in sums),
+        writes=tuple(writes for _, writes, _ in sums),
+        waits=tuple(waits for _, _, waits in sums),
     )
 
 

@@ -210,21 +210,7 @@ def nested(flow: Flow, locks: Locks) -> list[set[int]]:
     return found
 
 
-def _late(graph: Graph, classes: Sequence[Mover], held: Sequence[int | None]) -> list[bool]:
-    """Tell where a boundary after the non-mover is worth storing although it need not be.
-
-    A step that chooses multiplies the states after it: it had better be the first of the next
-    macro step than the last of this one. Within a critical section that would cost a stored
-    state that is not there otherwise.
-    """
-    return [
-        graph.chooses[k] and classes[k] is Mover.BOTH and not held[k] for k in range(graph.done)
-    ]
-
-
-def _phases(
-    graph: Graph, classes: Sequence[Mover], late: Sequence[bool], forced: set[int]
-) -> set[int]:
+def _phases(graph: Graph, classes: Sequence[Mover], forced: set[int]) -> set[int]:
     """Return the HARD boundaries: those `forced` and those that R* N? L* asks for."""
     hard = {0} | forced
     past = [False] * (graph.done + 1)  # whether the non-mover, or a left mover, may be behind
@@ -233,7 +219,7 @@ def _phases(
     while todo:
         k = todo.pop()
         seen[k] = True
-        if past[k] and (classes[k] & Mover.RIGHT or late[k]):
+        if past[k] and classes[k] & Mover.RIGHT:
             hard.add(k)
         out = bool(classes[k] & Mover.LEFT) or (past[k] and k not in hard)
         for j in graph.exits[k]:
@@ -243,12 +229,10 @@ def _phases(
     return hard
 
 
-def _thread(
-    graph: Graph, classes: Sequence[Mover], late: Sequence[bool], forced: set[int]
-) -> tuple[Boundary, ...]:
+def _thread(graph: Graph, classes: Sequence[Mover], forced: set[int]) -> tuple[Boundary, ...]:
     roots = list(range(graph.done))
     while True:
-        hard = _phases(graph, classes, late, forced)
+        hard = _phases(graph, classes, forced)
         onward = [
             [] if k in hard else [j for j in graph.exits[k] if j < graph.done and j not in hard]
             for k in range(graph.done)
@@ -276,6 +260,5 @@ def boundaries(
         if t in flow.watched:
             rows.append((Boundary.HARD,) * graph.done)
             continue
-        held = locks.held[t] if locks is not None else (0,) * graph.done
-        rows.append(_thread(graph, classes[t], _late(graph, classes[t], held), circles[t]))
+        rows.append(_thread(graph, classes[t], circles[t]))
     return tuple(rows)

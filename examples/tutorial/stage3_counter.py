@@ -1,0 +1,32 @@
+"""While a section is open, no translation is made."""
+
+from mmunotify import RETRY, Counter, Driver, FaultResult, PageRange, SpinLock, Table
+from mmunotify.primary import Frame, Mm
+
+
+class Mine(Driver):
+    def __init__(self, mm: Mm) -> None:
+        super().__init__(mm)
+        self.lock = SpinLock()
+        self.in_progress = Counter()
+        self.spte: Table[Frame | None] = Table(mm.pages)
+
+    def invalidate_range_start(self, rng: PageRange) -> None:
+        with self.lock:
+            self.in_progress += 1
+            for page in rng:
+                self.spte[page] = None
+
+    def invalidate_range_end(self, rng: PageRange) -> None:
+        with self.lock:
+            self.in_progress -= 1
+
+    def fault(self, page: int, write: bool) -> FaultResult | None:
+        frame = self.mm.get_user_page(page, write)
+        with self.lock:
+            if self.in_progress > 0:
+                frame.put()
+                return RETRY
+            self.spte[page] = frame
+        frame.put()
+        return None

@@ -1,0 +1,69 @@
+"""The same driver with properties of its own."""
+
+from mmunotify import (
+    RETRY,
+    Counter,
+    Driver,
+    Epoch,
+    FaultResult,
+    PageRange,
+    SpinLock,
+    Table,
+    always,
+    never,
+    reachable,
+)
+from mmunotify.primary import Frame, Mm, Owner
+
+
+class Mine(Driver):
+    def __init__(self, mm: Mm) -> None:
+        super().__init__(mm)
+        self.lock = SpinLock()
+        self.in_progress = Counter()
+        self.seq = Epoch()
+        self.spte: Table[Frame | None] = Table(mm.pages)
+
+    def invalidate_range_start(self, rng: PageRange) -> None:
+        with self.lock:
+            self.in_progress += 1
+            for page in rng:
+                self.spte[page] = None
+            self.tlb.flush()
+
+    def invalidate_range_end(self, rng: PageRange) -> None:
+        with self.lock:
+            self.seq.bump()
+            self.in_progress -= 1
+
+    def release(self) -> None:
+        with self.lock:
+            self.spte.fill(None)
+            self.tlb.flush()
+
+    def fault(self, page: int, write: bool) -> FaultResult | None:
+        seq = self.seq.read()
+        frame = self.mm.get_user_page(page, write)
+        with self.lock:
+            if self.in_progress > 0 or self.seq.read() != seq:
+                frame.put()
+                return RETRY
+            self.spte[page] = frame
+        frame.put()
+        return None
+
+    @never
+    def table_names_a_free_frame(self) -> bool:
+        return any(self.names_a_free_frame(page) for page in self.mm.pages)
+
+    @reachable
+    def two_sections_at_once(self) -> bool:
+        return self.in_progress == 2
+
+    @always
+    def one_section_at_a_time(self) -> bool:
+        return self.in_progress <= 1
+
+    def names_a_free_frame(self, page: int) -> bool:
+        frame = self.spte[page]
+        return frame is not None and frame.owner is Owner.FREE

@@ -1,0 +1,125 @@
+"""The form of a driver: how it is built, what its hooks take, and what a device can walk.
+
+Everything that is wrong with the form of a class is said at once, at the lines of its methods.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mmunotify.errors import Diagnostic, DiagnosticError, Place
+from mmunotify.lang.driver import Driver
+
+__all__ = ["require_form", "require_walk"]
+
+_HOOKS = (
+    "invalidate_range_start",
+    "invalidate_range_end",
+    "arch_invalidate_secondary_tlbs",
+    "clear_flush_young",
+    "clear_young",
+    "test_young",
+    "release",
+    "fault",
+    "walk",
+)
+
+
+def require_form(driver: type[Driver]) -> None:
+    """Raise `DiagnosticError` E306 and E307 unless the class has the form of a driver."""
+    found = [*_wrong_init(driver), *_wrong_hooks(driver)]
+    if found:
+        raise DiagnosticError(found)
+
+
+def require_walk(driver: Driver) -> None:
+    """Raise `DiagnosticError` E308 if a device could never have a translation of `driver`."""
+    cls = type(driver)
+    if hasattr(driver, "spte") or cls.walk is not Driver.walk or _loads_caches(cls):
+        return
+    place, _ = _head(cls.__init__ if "__init__" in vars(cls) else cls)
+    raise DiagnosticError(
+        Diagnostic(
+            "E308",
+            place,
+            f"{cls.__name__} has no translation that a device could walk",
+            "a device looks into self.spte, a Table from page to frame; without it, without a "
+            "walk() and without self.tlb.insert() nothing could ever go wrong",
+            "self.spte = Table(mm.pages)",
+        )
+    )
+
+
+def _wrong_init(driver: type[Driver]) -> Iterator[Diagnostic]:
+    if _accepts(driver.__init__, 2):
+        return
+    place, head = _head(driver.__init__)
+    yield Diagnostic(
+        "E306",
+        place,
+        f"{driver.__name__} cannot be built from an address space alone: {head}",
+        f"a scenario builds it as {driver.__name__}(mm)",
+        "def __init__(self, mm):",
+    )
+
+
+def _wrong_hooks(driver: type[Driver]) -> Iterator[Diagnostic]:
+    for name in _HOOKS:
+        hook, wanted = getattr(driver, name), getattr(Driver, name)
+        if hook is wanted:
+            continue
+        parameters = list(inspect.signature(wanted).parameters)
+        if callable(hook) and _accepts(hook, len(parameters)):
+            continue
+        place, head = _head(hook)
+        yield Diagnostic(
+            "E307",
+            place,
+            f"{name} does not take what it is called with: {head}",
+            "hooks have the kernel's names and fixed parameters, passed by position",
+            f"def {name}({', '.join(parameters)}):",
+        )
+
+
+def _accepts(function: Callable[..., Any], count: int) -> bool:
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # it does not say what it takes
+        return True
+    return True
+
+
+def _head(where: Any) -> tuple[Place | None, str]:
+    """Return the place and the text of the line that a function or class begins at."""
+    try:
+        lines, first = inspect.getsourcelines(where)
+        file = inspect.getsourcefile(where) or ""
+    except (OSError, TypeError):
+        return None, "it is no method"
+    for line, text in enumerate(lines, first):
+        if text.lstrip().startswith(("def ", "async ", "class ")):
+            bare = text.strip()
+            start = text.index(bare) + 1
+            return Place(file, line, start, start + len(bare)), bare.rstrip(":")
+    return Place(file, first, 1, 2), lines[0].strip()
+
+
+def _loads_caches(driver: type[Driver]) -> bool:
+    """Tell whether the class's code has an `...insert(...)`: hardware that walks no table."""
+    for cls in driver.__mro__:
+        if cls in (Driver, object):
+            continue
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+        except (OSError, TypeError, SyntaxError):
+            return True
+        calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+        if any(isinstance(f, ast.Attribute) and f.attr == "insert" for f in calls):
+            return True
+    return False
