@@ -16,12 +16,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["EXACT", "MissingToolError", "Verified", "Verifier", "compiler", "missing", "verifier"]
+__all__ = [
+    "EXACT",
+    "MissingToolError",
+    "Verified",
+    "Verifier",
+    "compiler",
+    "missing",
+    "verifier",
+    "version",
+]
 
 EXACT = ("-o1", "-o2", "-o3")
 """Options of `spin -a` that leave every state and every step as the model has it."""
 
 _MEMORY_MEGABYTES = 12_000
+_CUT_SHORT = ("max search depth too small", "reached -DMEMLIM bound", "out of memory")
 _COMPILERS = ("gcc", "cc", "clang")
 
 
@@ -124,7 +134,7 @@ def _output(command: list[str], folder: Path) -> str:
 
 
 def _read(output: str, wall: float, trail: Path) -> Verified:
-    if "errors:" not in output or re.search("out of memory|search depth too small", output):
+    if "errors:" not in output or any(words in output for words in _CUT_SHORT):
         raise RuntimeError(f"the verifier did not come to an end:\n{output[-2000:]}")
 
     def number(pattern: str) -> float:
@@ -138,8 +148,8 @@ def _read(output: str, wall: float, trail: Path) -> Verified:
         seconds=number(r"elapsed time ([\d.e+-]+) seconds"),
         wall=wall,
         bytes=int(number(r"([\d.]+)\s+total actual memory usage") * 2**20),
-        assertion="assertion violated" in output,
-        deadlock="invalid end state" in output.replace("invalid end states\t", ""),
+        assertion=re.search(r"pan:\d+: assertion violated", output) is not None,
+        deadlock=re.search(r"pan:\d+: invalid end state", output) is not None,
         steps=_steps(trail),
     )
 

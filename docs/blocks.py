@@ -13,7 +13,7 @@ from pathlib import Path
 __all__ = ["ELISION", "Block", "blocks", "is_excerpt", "matches"]
 
 ELISION = "..."
-"""A line that stands for any lines, also for none."""
+"""A line that stands for any lines, also for none; at the end of a line, for the rest of it."""
 
 _FENCE = re.compile(r"( *)(```+)(\w*)[^`]*")
 _NAME = re.compile(r"# ([\w./-]+\.py)")
@@ -65,7 +65,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def matches(wanted: list[str], lines: list[str]) -> bool:
-    """Tell whether `lines` are the wanted ones, where `ELISION` stands for any lines."""
+    """Tell whether `lines` are the wanted ones, where `ELISION` stands for what is left out."""
     parts: list[list[str]] = [[]]
     for line in wanted:
         if line.strip() == ELISION:
@@ -74,18 +74,29 @@ def matches(wanted: list[str], lines: list[str]) -> bool:
             parts[-1].append(line)
     first, *rest = parts
     if not rest:
-        return first == lines
+        return _alike(first, lines)
     last = rest.pop()
     at = len(first)
     end = len(lines) - len(last)
-    if lines[:at] != first or end < at or lines[end:] != last:
+    if end < at or not _alike(first, lines[:at]) or not _alike(last, lines[end:]):
         return False
     for part in rest:
-        found = next((n for n in range(at, end) if lines[n : n + len(part)] == part), None)
-        if found is None or found + len(part) > end:
+        starts = range(at, end - len(part) + 1)
+        found = next((n for n in starts if _alike(part, lines[n : n + len(part)])), None)
+        if found is None:
             return False
         at = found + len(part)
     return True
+
+
+def _alike(wanted: list[str], lines: list[str]) -> bool:
+    return len(wanted) == len(lines) and all(map(_same, wanted, lines))
+
+
+def _same(wanted: str, line: str) -> bool:
+    if wanted.endswith(f" {ELISION}"):
+        return line.startswith(wanted.removesuffix(ELISION))
+    return wanted == line
 
 
 def is_excerpt(text: str, file: str) -> bool:

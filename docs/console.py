@@ -11,6 +11,7 @@ import linecache
 import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout
@@ -109,13 +110,27 @@ class Shell:
         if words[:1] == ["touch"]:
             (self.folder / words[1]).touch()
             return []
+        if words[:1] == ["python"]:
+            return self._python(words[1:])
         if words[:1] != ["mmunotify"]:
-            raise ValueError(f"{exchange}: only mmunotify, touch and echo $? can be run")
+            raise ValueError(f"{exchange}: only mmunotify, python, touch and echo $? can be run")
         if "--replay" in words and self.replay:
             words[words.index("--replay") + 1] = self.replay
         text = self._mmunotify(words[1:], exchange.typed)
         self.replay = next(reversed(_REPLAY.findall(text)), self.replay)
         return text.splitlines()
+
+    def _python(self, words: list[str]) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        self.code = done.returncode
+        return done.stdout.splitlines()
 
     def _mmunotify(self, words: list[str], typed: tuple[str, ...]) -> str:
         from mmunotify.cli.main import main
@@ -124,7 +139,9 @@ class Shell:
         stdin, sys.stdin = sys.stdin, _Keyboard(typed, screen)
         columns = os.environ.get("COLUMNS")
         os.environ["COLUMNS"] = "80"
-        linecache.clearcache()  # another page may have had a file of the same name
+        # Another page may have had a file, or a module, of the same name.
+        linecache.clearcache()
+        before = set(sys.modules)
         try:
             with chdir(self.folder), redirect_stdout(screen), redirect_stderr(screen):
                 self.code = int(main(words))
@@ -132,6 +149,7 @@ class Shell:
             self.code = leaving.code if isinstance(leaving.code, int) else 1
         finally:
             sys.stdin = stdin
+            self._forget_modules(before)
             os.environ.pop("COLUMNS")
             if columns is not None:
                 os.environ["COLUMNS"] = columns
@@ -140,6 +158,13 @@ class Shell:
         for folder in folders:
             text = text.replace(f"{folder}/", "")
         return text
+
+
+    def _forget_modules(self, before: set[str]) -> None:
+        for name in set(sys.modules) - before:
+            file = getattr(sys.modules[name], "__file__", None)
+            if file and not Path(file).is_absolute() or str(file).startswith(str(self.folder)):
+                del sys.modules[name]
 
 
 def transcript(page: Path, folder: Path) -> Iterator[tuple[Exchange, list[str]]]:
@@ -155,7 +180,7 @@ def transcript(page: Path, folder: Path) -> Iterator[tuple[Exchange, list[str]]]
 
 def is_shortened(exchange: Exchange) -> bool:
     """Tell whether a page leaves lines out."""
-    return any(line.strip() == ELISION for line in exchange.shown)
+    return any(line.endswith(ELISION) for line in exchange.shown)
 
 
 def agrees(exchange: Exchange, lines: list[str]) -> bool:

@@ -145,7 +145,9 @@ std::int32_t Vm::choose(const Code* at) {
   switch (ip->op) {
 #define VM_OP(name) case VmOp::name
 #define VM_GO goto dispatch
-#define VM_END }
+#define VM_END \
+  }            \
+  return stop_fault(Fault::endless);
 #endif
 
 #define VM_NEXT \

@@ -1,7 +1,59 @@
-"""mmunotify: MMU notifiers, checked through every interleaving and run on real memory."""
+"""mmunotify: MMU notifiers, checked through every interleaving and run on real memory.
+
+The words of the language are here; so are `check` and `assert_holds`, which are imported when they
+are first used: `import mmunotify` in a driver's file stays quick.
+"""
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from mmunotify.lang import *  # noqa: F403
 from mmunotify.lang import __all__ as _language
 from mmunotify.terms import VERSION as __version__
 
-__all__ = ["__version__", *_language]
+if TYPE_CHECKING:
+    from mmunotify.api import CheckFailed, CheckResult, assert_holds, check
+    from mmunotify.errors import DiagnosticError
+
+__all__ = [
+    "CheckFailed",
+    "CheckResult",
+    "DiagnosticError",
+    "__version__",
+    "assert_holds",
+    "check",
+    *_language,
+]
+
+_LATE = ("CheckFailed", "CheckResult", "assert_holds")
+
+
+class _Package(ModuleType):
+    """The package. Its `check` is the function, also when the subpackage `check` is imported."""
+
+    @property
+    def check(self) -> Any:
+        """The function `mmunotify.api.check`."""
+        from mmunotify import api
+
+        return api.check
+
+    @check.setter
+    def check(self, module: ModuleType) -> None:
+        """Leave the subpackage, which the import system puts here, to `sys.modules`."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        from mmunotify import api
+
+        return getattr(api, name)
+    if name == "DiagnosticError":
+        from mmunotify import errors
+
+        return errors.DiagnosticError
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+sys.modules[__name__].__class__ = _Package

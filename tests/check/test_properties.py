@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.check.verdicts import HOLDS, verdict
 
 from mmunotify.check.scenario import standard
 from mmunotify.lang import (
@@ -17,7 +18,6 @@ from mmunotify.lang import (
     Table,
 )
 from mmunotify.primary import Frame, Mm
-from tests.check.verdicts import HOLDS, verdict
 
 
 class Sva(Driver):

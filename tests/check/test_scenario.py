@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.check.verdicts import HOLDS, verdict
+from tests.check.verdicts import HOLDS, verdict, verdict_of
 
 from mmunotify.check.plain import Ending, PlainRun
 from mmunotify.check.scenario import Membership, Scenario, standard
@@ -45,6 +45,12 @@ def test_names_are_unique_and_begin_with_the_simplest() -> None:
 def test_every_operation_that_changes_the_page_table_is_there() -> None:
     used = {name for scenario in standard(Kvm) for name in scenario.operations}
     assert used == OPERATIONS.keys() - {"cpu_access", "other_owner"}
+
+
+@pytest.mark.parametrize("beside", ["cpu_access", "other_owner"])
+def test_the_others_can_be_added(beside: str) -> None:
+    scenario = Scenario("more", ("madvise_dontneed", beside), pages=1, frames=2)
+    assert verdict_of(scenario.build(Kvm)) == HOLDS
 
 
 def test_drivers_without_aging_need_no_second_one_for_it() -> None:

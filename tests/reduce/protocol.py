@@ -14,7 +14,7 @@ from tests.reduce.builder import Code, Programs, Scratch
 from mmunotify.ir.ops import Op
 from mmunotify.ir.program import Program, SymmetryKind
 
-__all__ = ["Config", "coarse", "effects", "fine"]
+__all__ = ["Config", "build", "effects"]
 
 NONE = -1
 
@@ -463,14 +463,9 @@ def _make(config: Config, grain: str) -> tuple[Program, list[str]]:
     return w.program(columns), list(w.tags)
 
 
-def fine(config: Config) -> Program:
-    """Return the statement-granular program."""
-    return _make(config, "fine")[0]
-
-
-def coarse(config: Config) -> Program:
-    """Return the program with one step a transition."""
-    return _make(config, "coarse")[0]
+def build(grain: str, config: Config) -> Program:
+    """Return the program with a step a statement ("fine") or a transition ("coarse")."""
+    return _make(config, grain)[0]
 
 
 def effects(grain: str, config: Config) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.reduce.builder import Programs
 from tests.reduce.executor import differs, search
 
@@ -27,7 +28,8 @@ def test_private_work_is_done_alone() -> None:
     assert not differs(program, base, reduction)
 
 
-def test_a_failure_before_the_lock_is_not_forgotten() -> None:
+@pytest.mark.parametrize("jump", [False, True])
+def test_a_failure_before_the_lock_is_not_forgotten(jump: bool) -> None:
     """`u` cannot take the lock `t` holds, but before it tries it can fail by what `t` writes."""
     b = Programs()
     lock, x = b.lock("lock"), b.cell("x")
@@ -42,8 +44,13 @@ def test_a_failure_before_the_lock_is_not_forgotten() -> None:
     t.emit(Op.END)
     test = b.scratch(name="zero")
     u.step()
-    u.emit(Op.NOT, test, x)
-    u.emit(Op.ASSERT, test, b.failure("x"))
+    if jump:
+        u.emit(Op.JZ, x, "good")
+        u.emit(Op.FAIL, b.failure("x"))
+        u.label("good")
+    else:
+        u.emit(Op.NOT, test, x)
+        u.emit(Op.ASSERT, test, b.failure("x"))
     u.acquire(lock, 1)
     u.step()
     u.release(lock, 1)

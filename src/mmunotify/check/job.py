@@ -13,6 +13,7 @@ import msgspec
 from mmunotify.check.counterexample import counterexample
 from mmunotify.check.form import require_walk
 from mmunotify.check.options import Options
+from mmunotify.check.predicates import predicate_message
 from mmunotify.check.scenario import Scenario
 from mmunotify.check.schedule import Move, Schedule, encode, identity_of
 from mmunotify.check.search import Found, Progress, Reason, Search, Verdict, free_memory
@@ -205,7 +206,7 @@ class Job:
         replay = encode(schedule, self.identity)
         return Result(
             property=told.property,
-            message=told.message,
+            message=predicate_message(self.program, schedule) or told.message,
             why=told.why,
             scenario=self.scenario.name,
             replay=replay,

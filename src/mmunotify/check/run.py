@@ -1,176 +1,218 @@
-"""The check of a driver: its scenarios one after another, and what came out as one record."""
+"""The check of a driver: its scenarios one after another, and what came out as one record.
+
+Invariant: scenarios count in their order. The first one that is violated is reported, whatever was
+decided at the same time by other processes, so the report does not depend on their number.
+"""
 
 from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from mmunotify.check.counterexample import counterexample
-from mmunotify.check.job import Job, Report
+from mmunotify.check.job import INTERRUPTED, Answer, Job, Report
 from mmunotify.check.options import Options
-from mmunotify.check.places import driver_files
+from mmunotify.check.pool import Pool
+from mmunotify.check.predicates import own_properties
 from mmunotify.check.scenario import Scenario, standard
-from mmunotify.check.schedule import Move, Schedule, encode, schedule_of
-from mmunotify.check.search import Found, Progress, Verdict
-from mmunotify.check.shorten import shorten
-from mmunotify.check.subject import Subject
+from mmunotify.check.schedule import Schedule, schedule_of
+from mmunotify.check.search import Progress
+from mmunotify.check.subject import Subject, origin_of
 from mmunotify.check.unused import unused_lines
 from mmunotify.errors import Diagnostic, DiagnosticError
 from mmunotify.lang.driver import Driver
 from mmunotify.protocols import PROTOCOLS
 from mmunotify.terms import PROPERTIES, VERSION, nearest
-from mmunotify.trace.record import Result, ScenarioResult
+from mmunotify.trace.record import Result, ScenarioResult, Statistics, Unused
 
-__all__ = ["Watcher", "chosen_scenarios", "replayed", "run"]
+__all__ = ["Watcher", "chosen_scenarios", "interrupted", "replayed", "run"]
 
 Watcher = Callable[[str, Progress], bool | None]
-"""Told about a running search: the scenario's name and how far it is; False interrupts."""
+"""Told about a running search: which scenario, of how many, and how far; False interrupts."""
 
-_SHORTEST_STATES = 2_000_000
-_SHORTEST_SECONDS = 1.0
+_ALONE = 2  # scenarios decided before other processes are started: most bugs show in them
+_FEW = 4  # scenarios that are not worth other processes
 
 
 def run(subject: Subject, options: Options | None = None, watch: Watcher | None = None) -> Result:
-    """Check `subject` in its scenarios; raise `DiagnosticError` for a driver that cannot be."""
+    """Check `subject` in its scenarios; raise `DiagnosticError` for a driver that cannot be.
+
+    Ctrl-C ends the check: the result says what was covered, and `interrupted(result)` is true.
+    """
     options = options or Options()
     started = time.monotonic()
-    outcome = _Outcome(subject, options)
-    for scenario in chosen_scenarios(subject.driver, options):
-        job = Job(subject, scenario, options)
-        found = job.search(_reporter(watch, scenario.name))
-        outcome.add(job, found)
-        interrupted = found.reason is not None and found.reason.value == "interrupted"
-        if interrupted or (found.verdict is Verdict.VIOLATED and not options.keep_going):
-            break
+    scenarios = chosen_scenarios(subject.driver, options)
+    outcome = _Outcome(subject, scenarios)
+    try:
+        for answer in _answers(subject, scenarios, options, watch or (lambda _, __: None)):
+            outcome.add(answer)
+            if outcome.interrupted or (outcome.violation is not None and not options.keep_going):
+                break
+    except KeyboardInterrupt:
+        outcome.interrupt(options)
     return outcome.result(time.monotonic() - started)
 
 
-def _reporter(watch: Watcher | None, name: str) -> Report | None:
-    return None if watch is None else lambda progress: watch(name, progress)
+def interrupted(result: Result) -> bool:
+    """Tell whether the check was interrupted before it had an answer."""
+    return any(scenario.reason.startswith(INTERRUPTED) for scenario in result.scenarios)
+
+
+# -- which scenarios ---------------------------------------------------------------------------
 
 
 def chosen_scenarios(driver: type[Driver], options: Options) -> list[Scenario]:
     """Return the scenarios that the options ask for; raise `DiagnosticError` E304."""
     _require_known("protocol", [options.protocol] if options.protocol else [], list(PROTOCOLS))
-    _require_known("property", list(options.properties), list(PROPERTIES))
-    every = standard(driver, protocol=options.protocol or "srcu")
+    known = [*PROPERTIES, *own_properties(driver)]
+    _require_known("property", options.properties, known)
+    every = standard(driver, protocol=options.protocol or "srcu", all_pairs=options.all_pairs)
     if not options.scenarios:
         return every
-    named = {s.name: s for s in every}
     found: list[Scenario] = []
     for wanted in options.scenarios:
-        group = [s for s in every if s.name == wanted or s.name.startswith(f"{wanted}/")]
-        if wanted in named:
-            found.append(named[wanted])
-        elif group:
-            found += group
-        else:
-            _require_known("scenario", [wanted], list(named))
+        same = [s for s in every if s.name == wanted]
+        group = same or [s for s in every if s.name.startswith(f"{wanted}/")]
+        if not group:
+            _require_known("scenario", [wanted], [s.name for s in every])
+        found += [s for s in group if s not in found]
     return found
 
 
-def _require_known(kind: str, wanted: list[str], known: list[str]) -> None:
+def _require_known(kind: str, wanted: Sequence[str], known: Sequence[str]) -> None:
+    found = []
     for name in wanted:
         if name not in known:
             close = nearest(name, known)
-            raise DiagnosticError(
-                Diagnostic(
-                    "E304",
-                    None,
-                    f"there is no {kind} {name}",
-                    f"known are: {', '.join(known)}",
-                    f"did you mean {close}?" if close else "",
-                )
-            )
+            few = f"known are: {', '.join(known)}" if len(known) <= _LISTED else ""
+            why = few or f"there are {len(known)}; `mmunotify check FILE --list` shows them"
+            fix = f"did you mean {close}?" if close else ""
+            found.append(Diagnostic("E304", None, f"there is no {kind} {name}", why, fix))
+    if found:
+        raise DiagnosticError(found)
+
+
+_LISTED = 20
+
+# -- deciding them -----------------------------------------------------------------------------
+
+
+def _answers(
+    subject: Subject, scenarios: Sequence[Scenario], options: Options, watch: Watcher
+) -> Iterator[Answer]:
+    """Yield the answers in the order of the scenarios; pass on Ctrl-C."""
+    origin = origin_of(subject) if options.workers > 1 and len(scenarios) > _FEW else None
+    alone = len(scenarios) if origin is None else _ALONE
+    threads = options.workers if len(scenarios) == 1 else 1
+    for number, scenario in enumerate(scenarios[:alone], 1):
+        report = _reporter(watch, scenario.name, number, len(scenarios))
+        if report(_NOTHING) is False:
+            raise KeyboardInterrupt
+        yield Job(subject, scenario, options).answer(report, threads)
+    if origin is not None:
+        with Pool(origin, subject.file, options, scenarios[alone:]) as pool:
+            try:
+                yield from _pooled(pool, alone, watch)
+            except KeyboardInterrupt:
+                yield from pool.interrupted()
+                raise
+
+
+def _reporter(watch: Watcher, name: str, number: int, total: int) -> Report:
+    text = name if total == 1 else f"{number}/{total} {name}"
+    return lambda progress: watch(text, progress)
+
+
+def _pooled(pool: Pool, done: int, watch: Watcher) -> Iterator[Answer]:
+    """Yield the answers of a pool, `done` scenarios having been decided before."""
+    total = done + len(pool.scenarios)
+    for answer in pool.answers():
+        if answer is not None:
+            done += 1
+            yield answer
+        elif watch(f"{done + 1}/{total} {', '.join(pool.running)}", pool.progress) is False:
+            raise KeyboardInterrupt
+
+
+_NOTHING = Progress(states=0, transitions=0, depth=0, frontier=0, bytes=0, seconds=0.0)
+
+
+# -- the record --------------------------------------------------------------------------------
 
 
 class _Outcome:
     """What the scenarios of one check have shown so far."""
 
-    def __init__(self, subject: Subject, options: Options) -> None:
+    def __init__(self, subject: Subject, scenarios: Sequence[Scenario]) -> None:
         self.subject = subject
-        self.options = options
+        self.wanted = scenarios
         self.scenarios: list[ScenarioResult] = []
         self.executed: set[tuple[str, int]] = set()
-        self.checked: set[str] = {"no_deadlock"}
+        self.checked: dict[str, None] = {}
         self.violation: Result | None = None
+        self.interrupted = False
 
-    def add(self, job: Job, found: Found) -> None:
-        self.executed |= job.executed(found)
-        self.checked |= {f.property for f in job.program.failures if f.property in PROPERTIES}
-        entry = job.result(found)
-        if found.verdict is Verdict.VIOLATED:
-            schedule = tuple(Move(s.thread, tuple(s.choices)) for s in found.schedule)
-            told = _told(job, schedule)
-            entry = _with_violation(entry, told)
-            self.violation = self.violation or told
-        self.scenarios.append(entry)
+    def add(self, answer: Answer) -> None:
+        self.scenarios.append(answer.entry)
+        self.executed |= set(answer.executed)
+        self.checked |= dict.fromkeys(answer.properties)
+        self.violation = self.violation or answer.told
+        self.interrupted |= answer.entry.reason == INTERRUPTED
+
+    def interrupt(self, options: Options) -> None:
+        """Note that the check was interrupted, in the middle of a scenario if none says so."""
+        known = {entry.name for entry in self.scenarios}
+        left = [scenario for scenario in self.wanted if scenario.name not in known]
+        if self.interrupted or not left:
+            return
+        bounds = Job(self.subject, left[0], options).bounds
+        entry = ScenarioResult(
+            name=left[0].name,
+            verdict="INCOMPLETE",
+            bounds=bounds,
+            statistics=Statistics(),
+            reason=INTERRUPTED,
+        )
+        self.add(Answer(entry=entry))
 
     def result(self, seconds: float) -> Result:
         verdicts = {s.verdict for s in self.scenarios}
-        base = self.violation or Result()
-        return _replace(
-            base,
+        known = [p for p in PROPERTIES if p in self.checked]
+        return msgspec.structs.replace(
+            self.violation or Result(),
             version=VERSION,
             driver=self.subject.name,
             file=self.subject.file,
             verdict=next((v for v in ("VIOLATED", "INCOMPLETE") if v in verdicts), "HOLDS"),
-            properties=[p for p in PROPERTIES if p in self.checked],
-            scenarios=self.scenarios,
-            unused=list(self._unused()),
+            properties=[*known, *(p for p in self.checked if p not in PROPERTIES)],
+            scenarios=list(self._told_scenarios()),
+            unused=self._unused(),
             seconds=seconds,
         )
 
-    def _unused(self) -> Iterator[object]:
+    def _told_scenarios(self) -> Iterator[ScenarioResult]:
+        """Yield the scenarios; a goal is missed if none of them has reached it."""
+        missed = [set(s.unreached) for s in self.scenarios]
+        never = set.intersection(*missed) if missed else set()
+        left = len(self.wanted) - len(self.scenarios)
+        for scenario in self.scenarios:
+            reason = scenario.reason
+            if reason == INTERRUPTED and left:
+                reason += f"; {left} more scenarios were not begun"
+            goals = [name for name in scenario.unreached if name in never]
+            yield msgspec.structs.replace(scenario, reason=reason, unreached=goals)
+
+    def _unused(self) -> list[Unused]:
         source = inspect.getsourcefile(self.subject.driver)
-        if self.violation is None and source is not None:
-            lines = {line for file, line in self.executed if file == source}
-            yield from unused_lines(self.subject.driver, self.subject.file, lines)
+        if self.violation is not None or source is None:
+            return []
+        lines = {line for file, line in self.executed if file == source}
+        return unused_lines(self.subject.driver, self.subject.file, lines)
 
 
-def _replace(result: Result, **changes: object) -> Result:
-    return msgspec.structs.replace(result, **changes)
-
-
-def _with_violation(entry: ScenarioResult, told: Result) -> ScenarioResult:
-    return msgspec.structs.replace(entry, property=told.property, message=told.message)
-
-
-def _told(job: Job, schedule: Schedule) -> Result:
-    """Shorten a schedule, replay it in the reference interpreter and tell it."""
-    short = shorten(
-        job.program,
-        schedule,
-        states=_SHORTEST_STATES,
-        seconds=_SHORTEST_SECONDS,
-        finder=job.shortest,
-    )
-    return _record(job, short.schedule, short.shortest)
-
-
-def _record(job: Job, schedule: Schedule, shortest: bool) -> Result:
-    told = counterexample(
-        job.program,
-        schedule,
-        job.lanes,
-        driver=driver_files(job.subject.driver),
-        subject=job.subject.name,
-    )
-    replay = encode(schedule, job.identity)
-    spec = f"{job.subject.file}:{job.subject.name}"
-    return Result(
-        property=told.property,
-        message=told.message,
-        why=told.why,
-        scenario=job.scenario.name,
-        replay=replay,
-        command=job.options.command(spec, job.scenario.name, replay),
-        shortest=shortest,
-        trace=told.trace,
-    )
+# -- one interleaving again --------------------------------------------------------------------
 
 
 def replayed(subject: Subject, options: Options, text: str) -> tuple[Job, Schedule, Result]:
@@ -193,14 +235,11 @@ def replayed(subject: Subject, options: Options, text: str) -> tuple[Job, Schedu
 
 
 def _shown(job: Job, schedule: Schedule) -> Result:
-    told = _record(job, schedule, shortest=False)
-    verdict = "VIOLATED" if told.property else "HOLDS"
-    return _replace(
+    told = job.record(schedule)
+    return msgspec.structs.replace(
         told,
         version=VERSION,
         driver=job.subject.name,
         file=job.subject.file,
-        verdict=verdict,
+        verdict="VIOLATED" if told.property else "HOLDS",
     )
-
-

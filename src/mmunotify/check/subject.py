@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import importlib
 import importlib.util
 import inspect
 import sys
+import tokenize
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,7 @@ from mmunotify.errors import Diagnostic, DiagnosticError, Place
 from mmunotify.lang.driver import Driver
 from mmunotify.terms import nearest
 
-__all__ = ["Origin", "Subject", "imported", "load", "origin_of", "subject_of"]
+__all__ = ["Origin", "Subject", "imported", "load", "load_one", "origin_of", "subject_of"]
 
 _PREFIX = "mmunotify_subject_"  # of the modules that files given by path are imported as
 
@@ -123,6 +125,23 @@ def load(spec: str) -> list[Subject]:
     return subjects
 
 
+def load_one(spec: str) -> Subject:
+    """Return the only driver of `FILE`, or that of `FILE:Class`; raise `DiagnosticError`."""
+    found = load(spec)
+    if len(found) == 1:
+        return found[0]
+    names = [subject.name for subject in found]
+    raise DiagnosticError(
+        Diagnostic(
+            "E303",
+            None,
+            f"{spec} has {len(found)} drivers, and one is to be checked",
+            f"its drivers are: {', '.join(names)}",
+            f"{spec}:{names[0]}",
+        )
+    )
+
+
 def _named(found: list[type[Driver]], wanted: str, file: str) -> type[Driver]:
     for cls in found:
         if cls.__name__ == wanted:
@@ -141,7 +160,7 @@ def _named(found: list[type[Driver]], wanted: str, file: str) -> type[Driver]:
 
 
 def _no_driver(file: str) -> Diagnostic:
-    empty = not Path(file).read_text(encoding="utf-8").strip()
+    empty = not _text(Path(file)).strip()
     return Diagnostic(
         "E302",
         Place(file, 1, 1, 2),
@@ -156,19 +175,32 @@ def _module(file: str) -> ModuleType:
     if not path.is_file():
         what = f"{file} is a folder" if path.is_dir() else f"there is no file {file}"
         raise DiagnosticError(Diagnostic("E301", None, what, fix="mmunotify check FILE[:Class]"))
+    text = _text(path)
     try:
-        ast.parse(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, ValueError) as error:
-        raise DiagnosticError(
-            Diagnostic("E301", None, f"{file} is no Python source: {error}")
-        ) from None
-    except OSError as error:
-        raise DiagnosticError(
-            Diagnostic("E301", None, f"{file} cannot be read: {error.strerror}")
-        ) from None
+        ast.parse(text)
     except SyntaxError as error:
-        raise DiagnosticError(syntax_diagnostic(file, error)) from None
+        if error.lineno is not None:
+            raise DiagnosticError(syntax_diagnostic(file, error)) from None
+        raise DiagnosticError(_no_source(file, error)) from None
+    except ValueError as error:  # a zero byte
+        raise DiagnosticError(_no_source(file, error)) from None
     return _executed(path)
+
+
+def _text(path: Path) -> str:
+    """Return the text of a Python file, in the encoding that it says."""
+    try:
+        with tokenize.open(path) as file:
+            return file.read()
+    except (SyntaxError, ValueError) as error:
+        raise DiagnosticError(_no_source(str(path), error)) from None
+    except OSError as error:
+        what = f"{path} cannot be read: {error.strerror}"
+        raise DiagnosticError(Diagnostic("E301", None, what)) from None
+
+
+def _no_source(file: str, error: Exception) -> Diagnostic:
+    return Diagnostic("E301", None, f"{file} is no Python source: {error}")
 
 
 def _executed(path: Path) -> ModuleType:
@@ -179,14 +211,16 @@ def _executed(path: Path) -> ModuleType:
         raise DiagnosticError(Diagnostic("E301", None, what, "its name has to end in .py"))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    sys.path.insert(0, str(path.parent.resolve()))
+    folder = str(path.parent.resolve())
+    sys.path.insert(0, folder)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise DiagnosticError(_failed_import(path, error)) from None
     finally:
-        sys.path.pop(0)
+        with contextlib.suppress(ValueError):
+            sys.path.remove(folder)
     return module
 
 

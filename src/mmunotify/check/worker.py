@@ -35,6 +35,7 @@ class _Worker:
         self.tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self.stopped = threading.Event()
         self.decoder = msgspec.json.Decoder(ToWorker)
+        self.subject: Subject | None = None
 
     def run(self) -> None:
         """Decide tasks until the input ends, which ends the process."""
@@ -60,8 +61,9 @@ class _Worker:
             return not self.stopped.is_set()
 
         try:
-            subject = Subject(imported(begin.origin), begin.file)
-            return Done(task.at, Job(subject, task.scenario, begin.options).answer(report))
+            self.subject = self.subject or Subject(imported(begin.origin), begin.file)
+            job = Job(self.subject, task.scenario, begin.options)
+            return Done(task.at, job.answer(report))
         except DiagnosticError as error:
             return Refused(task.at, list(error.diagnostics))
         except Exception as error:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mmunotify.check.balance import balances
+from mmunotify.check.predicates import own_predicates
 from mmunotify.check.reach import reachable_objects
 from mmunotify.lang.driver import Driver
-from mmunotify.lang.predicate import Quantifier, quantifier_of
+from mmunotify.lang.predicate import Quantifier
 from mmunotify.lang.thread import Thread
 from mmunotify.primary.mm import Mm
 
@@ -26,7 +27,8 @@ class World:
 
     `finals`: (property, predicate) that hold when all threads are done: `quiescent` of every object
     that has such a method (locks, the mm, drivers), and every counter that a driver counts down
-    (`Balance`). `always`, `never`, `reachable`: the drivers' own predicates by name.
+    (`Balance`). `always`, `never`, `reachable`: by name, the predicates that drivers, and the objects
+    they consist of, have as methods.
     """
 
     mm: Mm
@@ -45,18 +47,10 @@ class World:
         self.finals += [("quiescent", one.quiescent) for one in found if hasattr(one, "quiescent")]
         for driver in self.drivers:
             self.finals += [("quiescent", balance.quiescent) for balance in balances(driver)]
-            self._add_predicates(driver)
-
-    def _add_predicates(self, driver: Driver) -> None:
         groups = {
             Quantifier.ALWAYS: self.always,
             Quantifier.NEVER: self.never,
             Quantifier.REACHABLE: self.reachable,
         }
-        for name in dir(type(driver)):
-            quantifier = quantifier_of(getattr(type(driver), name))
-            if quantifier is not None:
-                group = groups[quantifier]
-                group[name if name not in group else f"{name} of {driver.name}"] = getattr(
-                    driver, name
-                )
+        for quantifier, name, predicate in own_predicates(found):
+            groups[quantifier][name] = predicate

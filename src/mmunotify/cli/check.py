@@ -11,38 +11,59 @@ from mmunotify.cli.screen import ProgressLine, uses_color, width
 from mmunotify.errors import Diagnostic, DiagnosticError, Exit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mmunotify.check.job import Job
     from mmunotify.check.options import Options
+    from mmunotify.check.schedule import Schedule
     from mmunotify.check.subject import Subject
     from mmunotify.trace.record import Result
+
+    _Add = Callable[..., argparse.Action]
 
 __all__ = ["add_arguments", "run"]
 
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
-_ORDER = (Exit.HOLDS, Exit.INCOMPLETE, Exit.VIOLATED, Exit.INTERRUPTED)
+_ORDER = (Exit.HOLDS, Exit.INCOMPLETE, Exit.VIOLATED, Exit.INTERRUPTED)  # the worst comes last
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add = parser.add_argument
-    add("subject", metavar="FILE[:Class]", help="the driver's file, and which class in it")
+    parser.add_argument(
+        "subject", metavar="FILE[:Class]", help="the driver's file, and which class in it"
+    )
+    _what(parser.add_argument_group("what is checked").add_argument)
+    _how(parser.add_argument_group("how it is searched").add_argument)
+    _shown(parser.add_argument_group("how it is shown").add_argument)
+
+
+def _what(add: _Add) -> None:
     add("--scenario", action="append", default=[], metavar="NAME", help="only this one (repeat)")
     add("--property", action="append", default=[], metavar="NAME", help="only this one (repeat)")
+    add("--list", action="store_true", help="list scenarios and properties, and stop")
     add("--pages", type=int, metavar="N", help="virtual pages")
     add("--frames", type=int, metavar="N", help="physical frames")
     add("--devices", type=int, metavar="N", help="device threads")
     add("--protocol", metavar="NAME", help="the notifier protocol (default: srcu, today's Linux)")
-    add("--list", action="store_true", help="list scenarios and properties, and stop")
+    add("--all-pairs", action="store_true", help="every pair of operations, not one of each kind")
     add("--keep-going", action="store_true", help="go on after a violation")
-    add("--json", metavar="PATH", help="save the result (- for standard output)")
-    add("--html", metavar="PATH", help="write the report page")
-    add("--replay", metavar="STRING", help="show the interleaving of a replay string again")
-    add("--pdb", action="store_true", help="step through the interleaving")
-    add("--all-steps", action="store_true", help="never collapse steps")
-    add("--memory", metavar="SIZE", help="bound of one search's memory, as in 2G")
-    add("--time", type=float, metavar="SECONDS", help="bound of one search's time")
-    add("--workers", type=int, default=1, metavar="N", help="threads of the engine (default: 1)")
+
+
+def _how(add: _Add) -> None:
+    add("--workers", type=int, metavar="N", help="scenarios at a time (default: one a core)")
+    add("--memory", metavar="SIZE", help="bound of the searches' memory, as in 2G")
+    add("--time", type=float, metavar="SECONDS", help="bound of each search's time")
     add("--seed", type=int, default=0, metavar="N", help="of the random walks (default: 0)")
     add("--no-reduction", action="store_true", help="search every interleaving of steps")
+
+
+def _shown(add: _Add) -> None:
+    add("--html", metavar="PATH", help="write the report page")
+    add("--json", metavar="PATH", help="save the result (- for standard output)")
+    add("--all-steps", action="store_true", help="never collapse steps")
+    add("--replay", metavar="STRING", help="show the interleaving of a replay string again")
+    add("--pdb", action="store_true", help="run the interleaving in Python, under pdb")
+    add("--step", action="store_true", help="step through it forward and back, cell by cell")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -58,15 +79,17 @@ def run(arguments: argparse.Namespace) -> int:
     for subject in load(arguments.subject):
         if arguments.list:
             codes.append(_list(subject, options))
-        elif arguments.replay or arguments.pdb:
+        elif arguments.replay or arguments.pdb or arguments.step:
             codes.append(_replay(subject, options, arguments))
         else:
             codes.append(_check(subject, options, arguments))
+        if codes[-1] is Exit.INTERRUPTED:
+            break
     return max(codes, key=_ORDER.index)
 
 
 def _options(arguments: argparse.Namespace) -> Options:
-    from mmunotify.check.options import Options
+    from mmunotify.check.options import Options, cores
 
     return Options(
         pages=arguments.pages,
@@ -74,10 +97,11 @@ def _options(arguments: argparse.Namespace) -> Options:
         devices=arguments.devices,
         protocol=arguments.protocol,
         scenarios=tuple(arguments.scenario),
+        all_pairs=arguments.all_pairs,
         properties=tuple(arguments.property),
         memory=_size(arguments.memory),
         seconds=arguments.time,
-        workers=arguments.workers,
+        workers=cores() if arguments.workers is None else arguments.workers,
         seed=arguments.seed,
         reduced=not arguments.no_reduction,
         keep_going=arguments.keep_going,
@@ -90,12 +114,19 @@ def _size(text: str | None) -> int | None:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmg]?)(?:i?b)?", text.lower())
     if found is None:
         raise DiagnosticError(
-            Diagnostic("E305", None, f"--memory {text} is no size", fix="--memory 2G")
+            Diagnostic(
+                "E305",
+                None,
+                f"--memory {text} is no size",
+                "a size is a number of bytes, or of K, M or G",
+                "--memory 2G",
+            )
         )
     return int(float(found[1]) * _UNITS[found[2]])
 
 
 def _list(subject: Subject, options: Options) -> Exit:
+    from mmunotify.check.predicates import own_properties
     from mmunotify.check.run import chosen_scenarios
     from mmunotify.terms import PROPERTIES
 
@@ -105,26 +136,35 @@ def _list(subject: Subject, options: Options) -> Exit:
     print("properties")
     for name, text in PROPERTIES.items():
         print(f"  {name:22} {text}")
+    for name in own_properties(subject.driver):
+        print(f"  {name:22} {subject.name}'s own")
     return Exit.HOLDS
 
 
 def _check(subject: Subject, options: Options, arguments: argparse.Namespace) -> Exit:
-    from mmunotify.check.run import run as check
-
-    line = ProgressLine(subject.name)
-    try:
-        result = check(subject, options, line)
-    finally:
-        line.clear()
+    result = _checked(subject, options)
     _show(result, arguments)
     return _exit(result)
 
 
+def _checked(subject: Subject, options: Options) -> Result:
+    from mmunotify.check.run import run as check
+
+    line = ProgressLine(subject.name)
+    try:
+        return check(subject, options, line)
+    finally:
+        line.clear()
+
+
 def _exit(result: Result) -> Exit:
-    if any(s.reason == "interrupted" for s in result.scenarios):
+    from mmunotify.check.run import interrupted
+
+    if result.verdict == "VIOLATED":
+        return Exit.VIOLATED
+    if interrupted(result):
         return Exit.INTERRUPTED
-    verdicts = {"HOLDS": Exit.HOLDS, "VIOLATED": Exit.VIOLATED}
-    return verdicts.get(result.verdict, Exit.INCOMPLETE)
+    return Exit.HOLDS if result.verdict == "HOLDS" else Exit.INCOMPLETE
 
 
 def _show(result: Result, arguments: argparse.Namespace) -> None:
@@ -152,21 +192,33 @@ def _show(result: Result, arguments: argparse.Namespace) -> None:
     sys.stdout.write(text)
 
 
+# -- one interleaving --------------------------------------------------------------------------
+
+
 def _replay(subject: Subject, options: Options, arguments: argparse.Namespace) -> Exit:
     from mmunotify.check.run import replayed
-    from mmunotify.check.run import run as check
 
     text = arguments.replay
     if not text:
-        text = check(subject, options).replay
+        result = _checked(subject, options)
+        text = result.replay
         if not text:
-            print(f"{subject.name}: nothing is violated, so there is nothing to step through")
-            return Exit.HOLDS
+            _show(result, arguments)
+            print("nothing is violated, so there is nothing to step through", file=sys.stderr)
+            return _exit(result)
     job, schedule, result = replayed(subject, options, text)
     if arguments.pdb:
+        _under_pdb(job, schedule)
+    elif arguments.step:
         from mmunotify.check.debugger import Debugger
 
         Debugger(job.program, schedule, [job.source]).cmdloop()
-        return Exit.VIOLATED if result.property else Exit.HOLDS
-    _show(result, arguments)
+    else:
+        _show(result, arguments)
     return _exit(result)
+
+
+def _under_pdb(job: Job, schedule: Schedule) -> None:
+    from mmunotify.check.python_debugger import PythonDebugger
+
+    PythonDebugger(job.build(), job.program, schedule, [job.source]).run_schedule()

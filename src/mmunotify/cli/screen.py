@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["ProgressLine", "uses_color", "width"]
 
 _QUIET = 1.0  # seconds before anything is said
+_OFTEN = 0.1  # seconds between two versions of the line on a terminal
 _PIPE = 10.0  # seconds between lines when nobody watches
 
 
@@ -32,32 +34,50 @@ def width() -> int:
 
 
 class ProgressLine:
-    """One line on a terminal, rewritten; on a pipe a line every ten seconds."""
+    """One line on a terminal, rewritten; on a pipe a line every ten seconds.
+
+    Nothing is said in the first second. It goes to standard error, whose loss is no error.
+    """
 
     def __init__(self, subject: str) -> None:
         self.subject = subject
-        self.started = time.monotonic()
-        self.last = 0.0
+        self.tty = sys.stderr.isatty()
+        self.started = self.last = time.monotonic()
         self.shown = False
 
     def __call__(self, scenario: str, progress: Progress) -> None:
         """Tell how far the search is."""
         now = time.monotonic()
-        tty = sys.stderr.isatty()
-        if now - self.started < _QUIET or (not tty and now - self.last < _PIPE):
+        if now - self.started < _QUIET or now - self.last < (_OFTEN if self.tty else _PIPE):
             return
         self.last = now
-        rate = progress.states / max(progress.seconds, 1e-3) / 1e6
-        text = (
-            f"{self.subject} {scenario}  {progress.states:,} states  {rate:.1f} M/s  "
-            f"depth {progress.depth}  frontier {progress.frontier:,}  "
-            f"{progress.bytes / 1e6:,.0f} MB"
-        )
-        print(f"\r\033[K{text}" if tty else text, end="" if tty else "\n", file=sys.stderr)
-        sys.stderr.flush()
-        self.shown = tty
+        self._write(self._text(scenario, progress, now - self.started))
+        self.shown = self.tty
 
     def clear(self) -> None:
         """Take the line away."""
         if self.shown:
-            print("\r\033[K", end="", file=sys.stderr)
+            self.shown = False
+            with contextlib.suppress(OSError, ValueError):
+                print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def _text(self, scenario: str, progress: Progress, elapsed: float) -> str:
+        parts = [f"{self.subject} {scenario}"]
+        if progress.states:
+            rate = progress.states / max(progress.seconds, 1e-3) / 1e6
+            parts += [
+                f"{progress.states:,} states",
+                f"{rate:.1f} M/s",
+                f"depth {progress.depth}",
+                f"frontier {progress.frontier:,}",
+                f"{progress.bytes / 1e6:,.0f} MB",
+            ]
+        minutes, seconds = divmod(int(elapsed), 60)
+        return "  ".join([*parts, f"{minutes}:{seconds:02}"])
+
+    def _write(self, text: str) -> None:
+        if self.tty:
+            columns = shutil.get_terminal_size((80, 24)).columns
+            text = f"\r\033[K{text[: columns - 1]}"
+        with contextlib.suppress(OSError, ValueError):
+            print(text, end="" if self.tty else "\n", file=sys.stderr, flush=True)

@@ -18,6 +18,7 @@ from mmunotify.lang.intrinsics import (
     require,
     wait_until,
 )
+from mmunotify.lang.maybe import maybe
 from mmunotify.lang.mutex import Mutex
 from mmunotify.lang.page_range import Event, PageRange
 from mmunotify.lang.pages import Pages
@@ -73,6 +74,7 @@ __all__ = [
     "atomic",
     "choose",
     "current",
+    "maybe",
     "might_sleep",
     "never",
     "reachable",

@@ -7,7 +7,8 @@ to it until it is flushed.
 from __future__ import annotations
 
 from mmunotify.lang.driver import EFAULT, ENOMEM
-from mmunotify.lang.intrinsics import atomic, choose
+from mmunotify.lang.intrinsics import atomic
+from mmunotify.lang.maybe import maybe
 from mmunotify.primary.fault import faultin_page
 from mmunotify.primary.mm import Mm
 from mmunotify.primary.operation import Operation
@@ -90,5 +91,5 @@ class CpuAccess(Operation):
 
     def run(self) -> None:
         """Read and write any page any number of times."""
-        while choose(2) == 1:
-            self.cpu.access(self.pick(), choose(2) == 1)
+        while maybe():
+            self.cpu.access(self.pick(), maybe())

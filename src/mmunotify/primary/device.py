@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mmunotify.lang.driver import EFAULT, ENOMEM, Driver
 from mmunotify.lang.intrinsics import atomic, choose, require, wait_until
+from mmunotify.lang.maybe import maybe
 from mmunotify.primary.frame import Frame, Owner
 from mmunotify.primary.mm import Mm
 from mmunotify.primary.tlb_cache import TlbCache
@@ -29,7 +30,7 @@ class Device:
 
     def run(self) -> None:
         """Access any page any number of times, then stop."""
-        while choose(2) == 1:
+        while maybe():
             self.access(choose(self.mm.pages), self.pick_write())
         self.stopped = True
 
@@ -48,7 +49,7 @@ class Device:
     def pick_write(self) -> bool:
         """Read or write; always write where the driver makes no difference."""
         if self.driver.tlb.distinguishes_writes:
-            return choose(2) == 1
+            return maybe()
         return True
 
     def access(self, page: int, write: bool) -> None:

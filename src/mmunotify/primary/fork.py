@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mmunotify.lang.intrinsics import atomic, choose
+from mmunotify.lang.intrinsics import atomic
+from mmunotify.lang.maybe import maybe
 from mmunotify.lang.page_range import Event, PageRange
 from mmunotify.lang.table import Table
 from mmunotify.primary.frame import Frame, References
@@ -76,5 +77,5 @@ class Fork(Operation):
             mm.notifiers.invalidate_range_end(rng)
             mm.flush_tlb_range(rng)
         mm.ghost.returned(page, self)
-        if choose(2) == 1:
+        if maybe():
             self.child.exit(page)

@@ -6,7 +6,8 @@ flushed (`struct mmu_gather`).
 
 from __future__ import annotations
 
-from mmunotify.lang.intrinsics import choose
+from mmunotify.lang.intrinsics import atomic
+from mmunotify.lang.maybe import maybe
 from mmunotify.lang.page_range import PageRange
 from mmunotify.lang.table import Table
 from mmunotify.primary.frame import Frame
@@ -28,11 +29,12 @@ class MmuGather:
         mm = self.mm
         with mm.page_table_lock:
             for page in rng:
-                frame = mm.clear_pte(page)
-                self.frames[page] = frame
-                if mm.ghost.watches_gathers and frame is not None:
-                    frame.gathered = True
-                self.cached[page] = mm.take_swap_cache(page)  # free_swap_and_cache
+                with atomic():
+                    frame = mm.clear_pte(page)
+                    self.frames[page] = frame
+                    if mm.ghost.watches_gathers and frame is not None:
+                        frame.gathered = True
+                    self.cached[page] = mm.take_swap_cache(page)  # free_swap_and_cache
 
     def finish(self, rng: PageRange) -> None:
         """Flush, then free what was gathered (`tlb_finish_mmu`)."""
@@ -51,7 +53,7 @@ class MmuGather:
 
     def finish_around_end(self, rng: PageRange) -> None:
         """End the section and finish, in either order: a full batch is freed inside it."""
-        if choose(2) == 1:
+        if maybe():
             self.finish(rng)
             self.mm.notifiers.invalidate_range_end(rng)
         else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mmunotify.lang.counter import Counter
 from mmunotify.lang.driver import ENOMEM, Driver
 from mmunotify.lang.intrinsics import atomic, choose, wait_until
+from mmunotify.lang.maybe import maybe
 from mmunotify.lang.page_range import PageRange
 from mmunotify.lang.pages import Pages
 from mmunotify.lang.rwsem import RwSem
@@ -170,7 +171,7 @@ class Mm:
 
     def flush_or_batch(self, rng: PageRange) -> None:
         """Flush now, or the CPUs only later (`TTU_BATCH_FLUSH`, `arch_tlbbatch_add_pending`)."""
-        if not self.cpus or choose(2) == 1:
+        if not self.cpus or maybe():
             self.flush_tlb_range(rng)
         else:
             self.notifiers.arch_invalidate_secondary_tlbs(rng)

@@ -34,6 +34,8 @@ class Mremap(Operation):
         mm = self.mm
         rng = PageRange(self.old, event=Event.UNMAP)
         with mm.mmap_lock.write:
+            if mm.vma[self.new] or not mm.vma[self.old]:
+                return  # the new place is taken, or there is nothing to move any more
             mm.vma[self.new] = True
             mm.notifiers.invalidate_range_start(rng)
             with mm.page_table_lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmunotify.lang.driver import ENOMEM
-from mmunotify.lang.intrinsics import choose
+from mmunotify.lang.maybe import maybe
 from mmunotify.primary.frame import Owner
 from mmunotify.primary.operation import Operation
 
@@ -23,7 +23,7 @@ class OtherOwner(Operation):
 
     def run(self) -> None:
         """Use frames."""
-        while choose(2) == 1:
+        while maybe():
             try:
                 frame = self.mm.allocate(Owner.OTHER)
             except ENOMEM:

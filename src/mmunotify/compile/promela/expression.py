@@ -10,7 +10,17 @@ from dataclasses import dataclass
 
 from mmunotify.ir.ops import Op
 
-__all__ = ["WIDEST", "Expression", "Test", "Unexportable", "binary", "constant", "plus", "select", "truth_of"]
+__all__ = [
+    "WIDEST",
+    "Expression",
+    "Test",
+    "Unexportable",
+    "binary",
+    "constant",
+    "plus",
+    "select",
+    "truth_of",
+]
 
 WIDEST = 20_000  # characters of one expression
 

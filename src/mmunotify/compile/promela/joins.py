@@ -44,16 +44,12 @@ def _following(at: int, i: Instr) -> tuple[int, ...]:
     if i.op in (*_ENDS, Op.FAIL):
         return ()
     targets = tuple(
-        field
-        for role, field in zip(OPS[i.op].roles, i.fields, strict=False)
-        if role is Role.TARGET
+        field for role, field in zip(OPS[i.op].roles, i.fields, strict=False) if role is Role.TARGET
     )
     return targets if i.op is Op.JMP else (*targets, at + 1)
 
 
-def _postdominators(
-    code: Sequence[Instr], graph: dict[int, tuple[int, ...]]
-) -> dict[int, int]:
+def _postdominators(code: Sequence[Instr], graph: dict[int, tuple[int, ...]]) -> dict[int, int]:
     """Return, as bits, what every way on from an instruction to an end comes by."""
     everything = sum(1 << at for at in graph)
     after = {at: 1 << at if code[at].op in _ENDS else everything for at in graph}

@@ -16,8 +16,7 @@ from mmunotify.compile.promela.expression import Unexportable
 from mmunotify.compile.promela.joins import joins
 from mmunotify.compile.promela.names import Names
 from mmunotify.compile.promela.paths import Path, paths
-from mmunotify.ir.ops import Op
-from mmunotify.ir.program import CellKind, Predicate, PredicateKind, Program, Thread
+from mmunotify.ir.program import Predicate, PredicateKind, Program, Thread
 
 __all__ = ["promela"]
 
@@ -149,7 +148,9 @@ class _Model:
             yield f"    :: d_step {{ {' && '.join(clauses) or 'true'} -> assert(false) }}"
 
     def _violated(self, predicate: Predicate) -> Iterator[list[str]]:
-        ways = paths(self.program, self.names, predicate.entry, joins(self.program.code, predicate.entry))
+        ways = paths(
+            self.program, self.names, predicate.entry, joins(self.program.code, predicate.entry)
+        )
         for way in ways:
             clauses = [*way.facts.clauses]
             if way.failure is not None:

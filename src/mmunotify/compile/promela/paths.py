@@ -387,6 +387,5 @@ class _Walker:
 
 _JUMPS = {Op.JEQ: "==", Op.JNE: "!=", Op.JLT: "<", Op.JLE: "<="}
 _BINARY = frozenset(
-    {Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MOD, Op.AND, Op.OR, Op.XOR}
-    | {Op.EQ, Op.NE, Op.LT, Op.LE}
+    {Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MOD, Op.AND, Op.OR, Op.XOR} | {Op.EQ, Op.NE, Op.LT, Op.LE}
 )

@@ -188,7 +188,7 @@ def _row(step: StepLocks | None, cells: int, me: dict[int, int]) -> _Row:
     for cell, value in step.uses.tests:
         looks |= 0 if me.get(cell) == value else 1 << cell
     alone = all(me.get(cell) == value for cell, value in step.uses.checks)
-    needs = step.needs if alone and step.exits else 0
+    needs = step.uses.needs if alone and step.exits else 0
     return _Row(acquires & cells, releases & cells, asks & cells, looks & cells, needs & cells)
 
 

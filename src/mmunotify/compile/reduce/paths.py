@@ -53,8 +53,7 @@ class _Path:
     """What holds on every path to a point of a micro step.
 
     `known`: candidates with their value. `written`, `asked`: candidates that some path wrote, or
-    found free in a WAIT. `needs`: those certainly found free in a WAIT before anything (`clean`)
-    could have failed but the owner checks in `Uses.checks`.
+    found free in a WAIT. `needs`: those certainly found free in a WAIT.
     """
 
     slots: dict[int, _Value | _Old]
@@ -62,12 +61,9 @@ class _Path:
     written: int = 0
     asked: int = 0
     needs: int = 0
-    clean: bool = True
 
     def copy(self) -> _Path:
-        return _Path(
-            dict(self.slots), dict(self.known), self.written, self.asked, self.needs, self.clean
-        )
+        return _Path(dict(self.slots), dict(self.known), self.written, self.asked, self.needs)
 
 
 @dataclass
@@ -77,6 +73,7 @@ class Uses:
     `writes`: cell, value, and what the cell was known to be before. `tests`: cell and value it
     was compared with, but for a WAIT until it is free; `checks`: those of them in an ASSERT.
     `looked`: cells whose value went elsewhere; `spoilt`: cells that received an unknown value.
+    `needs`: cells found free in a WAIT wherever the step may end or fail, `checks` apart.
     """
 
     writes: set[tuple[int, int, int | None]] = field(default_factory=set)
@@ -84,6 +81,7 @@ class Uses:
     checks: set[tuple[int, int]] = field(default_factory=set)
     looked: int = 0
     spoilt: int = 0
+    needs: int = -1
 
 
 @dataclass(slots=True)
@@ -92,17 +90,15 @@ class StepLocks:
 
     `exits`: by boundary that a path reaches, the values known there, and the candidates perhaps
     written and asked for. `inside`: by instruction, the values known before it, where any are.
-    `needs`: the candidates without which being free nothing of the step can happen.
     """
 
     exits: dict[int, tuple[dict[int, int], int, int]]
     inside: dict[int, dict[int, int]]
-    needs: int
     uses: Uses
 
     def leave(self, boundary: int, path: _Path) -> None:
         """Note that `path` reaches `boundary`."""
-        self.needs &= path.needs
+        self.uses.needs &= path.needs
         known, written, asked = self.exits.get(boundary, (path.known, 0, 0))
         self.exits[boundary] = (
             _common(known, path.known),
@@ -134,7 +130,7 @@ class Evaluator:
         while again:  # once, unless the step has a loop
             again = False
             self.uses = Uses()
-            found = StepLocks({}, {}, -1, self.uses)
+            found = StepLocks({}, {}, self.uses)
             for b in region:
                 if b not in before:
                     continue
@@ -169,7 +165,6 @@ class Evaluator:
             old.written | out.written,
             old.asked | out.asked,
             old.needs & out.needs,
-            old.clean and out.clean,
         )
         before[block] = merged
         return merged != old
@@ -288,7 +283,7 @@ class Evaluator:
     def _wait(self, value: _Value | None, path: _Path) -> bool:
         if isinstance(value, _Test) and value.value == FREE and value.sense:
             path.asked |= 1 << value.cell
-            path.needs |= (1 << value.cell) if path.clean else 0
+            path.needs |= 1 << value.cell
         else:
             self._look(value)
         return self._require(value, True, path)
@@ -297,8 +292,8 @@ class Evaluator:
         self._look(value)
         if isinstance(value, _Test):
             self.uses.checks.add((value.cell, value.value))
-        elif not isinstance(value, int):
-            path.clean = False
+        elif value is None or isinstance(value, _Copy) or value == 0:
+            self.uses.needs &= path.needs
         return self._require(value, True, path)
 
     def _other(self, i: Instr, at: int, path: _Path) -> None:
@@ -314,7 +309,7 @@ class Evaluator:
         for cell in bits(writes & self.candidates):
             self._write(cell, None, path)
         if i.op in (Op.RANGE, Op.DIV, Op.MOD, Op.LDX, Op.STX, Op.LDT, Op.FAIL):
-            path.clean = False
+            self.uses.needs &= path.needs
 
     def _branch(
         self, i: Instr, successors: tuple[int, ...], path: _Path

@@ -1,0 +1,56 @@
+"""Repeated measurements: taken in turn, so that a noisy moment hits all alike.
+
+Invariant: what is quoted is the median, and the least and the greatest stand beside it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+__all__ = ["Samples", "clocked", "in_turn"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Measurements of one thing, in seconds."""
+
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The middle one."""
+        return statistics.median(self.values)
+
+    @property
+    def text(self) -> str:
+        """The median, with the least and the greatest if there are several."""
+        if len(self.values) == 1:
+            return seconds(self.median)
+        return f"{seconds(self.median)} ({seconds(min(self.values))}-{seconds(max(self.values))})"
+
+
+def seconds(value: float) -> str:
+    """Return a duration with three digits: ms below a second."""
+    return f"{value:.3g} s" if value >= 1 else f"{value * 1000:.3g} ms"
+
+
+def in_turn(runs: int, actions: Sequence[Callable[[], T]]) -> list[list[T]]:
+    """Carry out all actions in order, `runs` times over; return the results of each action."""
+    results: list[list[T]] = [[] for _ in actions]
+    for _ in range(runs):
+        for action, found in zip(actions, results, strict=True):
+            found.append(action())
+    return results
+
+
+def clocked(action: Callable[[], T]) -> tuple[T, float]:
+    """Return what an action returns and how long it took."""
+    began = time.perf_counter()
+    result = action()
+    return result, time.perf_counter() - began
