@@ -18,7 +18,7 @@ from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-from docs.blocks import ELISION, Block, blocks, matches
+from docs.blocks import Block, blocks, matches
 
 __all__ = [
     "PAGES",
@@ -27,7 +27,6 @@ __all__ = [
     "Shell",
     "agrees",
     "exchanges",
-    "is_shortened",
     "transcript",
 ]
 
@@ -134,27 +133,34 @@ class Shell:
 
     def _mmunotify(self, words: list[str], typed: tuple[str, ...]) -> str:
         from mmunotify.cli.main import main
+        from mmunotify.primary import OPERATIONS
+        from mmunotify.protocols import PROTOCOLS
 
-        screen = io.StringIO()
+        screen, errors = io.StringIO(), io.StringIO()
         stdin, sys.stdin = sys.stdin, _Keyboard(typed, screen)
         columns = os.environ.get("COLUMNS")
         os.environ["COLUMNS"] = "80"
         # Another page may have had a file, or a module, of the same name.
         linecache.clearcache()
-        before = set(sys.modules)
+        modules, operations, protocols = set(sys.modules), dict(OPERATIONS), dict(PROTOCOLS)
         try:
-            with chdir(self.folder), redirect_stdout(screen), redirect_stderr(screen):
+            with chdir(self.folder), redirect_stdout(screen), redirect_stderr(errors):
                 self.code = int(main(words))
         except SystemExit as leaving:
             self.code = leaving.code if isinstance(leaving.code, int) else 1
         finally:
             sys.stdin = stdin
-            self._forget_modules(before)
+            for registry, known in ((OPERATIONS, operations), (PROTOCOLS, protocols)):
+                for name in registry.keys() - known.keys():
+                    registry.pop(name)
+            self._forget_modules(modules)
             os.environ.pop("COLUMNS")
             if columns is not None:
                 os.environ["COLUMNS"] = columns
         folders = (self.folder, self.folder.resolve(), ROOT)
         text = screen.getvalue()
+        if self.code not in (0, 1, 3):  # else it is how far the search is
+            text += errors.getvalue()
         for folder in folders:
             text = text.replace(f"{folder}/", "")
         return text
@@ -176,11 +182,6 @@ def transcript(page: Path, folder: Path) -> Iterator[tuple[Exchange, list[str]]]
         elif block.language == "console":
             for exchange in exchanges(block):
                 yield exchange, shell.run(exchange)
-
-
-def is_shortened(exchange: Exchange) -> bool:
-    """Tell whether a page leaves lines out."""
-    return any(line.endswith(ELISION) for line in exchange.shown)
 
 
 def agrees(exchange: Exchange, lines: list[str]) -> bool:

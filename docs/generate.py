@@ -1,15 +1,18 @@
 """Write what in docs/ is generated: errors.md, and what the commands of the other pages show.
 
-`make docs` runs it. The output of a command is written anew only where the page shows all of it;
-where it is shortened with `...` and no longer right, the place is named, and a person decides.
+`make docs` runs it. Where a page shortens an output with `...`, the lines it keeps are looked for in
+the new one; where they are not found, the place is named, and a person decides.
 Invariant: the same sources give the same bytes.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from difflib import SequenceMatcher
 from pathlib import Path
 from textwrap import fill
 
@@ -19,7 +22,10 @@ __all__ = ["ERRORS", "errors_page", "main"]
 
 ROOT = Path(__file__).parents[1]
 ERRORS = ROOT / "docs" / "errors.md"
+ELISION = "..."  # as in docs/blocks.py, which a script in this folder cannot import by its name
 _WIDTH = 100
+_ALIKE = 0.75
+_DIGITS = re.compile(r"\d+")
 
 _HEAD = """\
 # Error codes
@@ -69,30 +75,66 @@ def main() -> int:
     ERRORS.write_text(errors_page())
     stale = [where for page in PAGES for where in _refresh(page)]
     for where in stale:
-        print(f"{where}: the command shows something else now; its output here is shortened")
+        print(f"{where}: what is shown here is not what the command prints now")
     return 1 if stale else 0
 
 
 def _refresh(page: Path) -> Iterator[str]:
     """Write the outputs of a page anew; yield the places where that cannot be done."""
-    from docs.console import agrees, is_shortened, transcript
+    from docs.console import agrees, transcript
 
     lines = page.read_text().splitlines()
     with tempfile.TemporaryDirectory() as folder:
         found = [pair for pair in transcript(page, Path(folder)) if not agrees(*pair)]
     for exchange, shown in reversed(found):
-        if is_shortened(exchange):
-            yield str(exchange)
+        output = _output(list(exchange.shown), [line.rstrip() for line in shown])
+        if output and agrees(replace(exchange, shown=tuple(output)), shown):
+            lines[exchange.line : exchange.line + len(exchange.shown)] = output
         else:
-            lines[exchange.line : exchange.line + len(exchange.shown)] = _output(shown)
+            yield str(exchange)
     page.write_text("".join(f"{line}\n" for line in lines))
 
 
-def _output(shown: list[str]) -> list[str]:
-    """Return what a page shows of a command: blank lines within, none at the end."""
-    while shown and not shown[-1].strip():
+def _output(page: list[str], shown: list[str]) -> list[str]:
+    """Return `shown`, shortened where the page is; [] if the lines it keeps cannot be found."""
+    runs: list[list[str]] = [[]]
+    for line in page:
+        if line.strip() == ELISION:
+            runs.append([])
+        else:
+            runs[-1].append(line)
+    if len(runs) == 1:
+        return shown
+    while shown and not shown[-1]:
         shown = shown[:-1]
-    return [line.rstrip() for line in shown]
+    found: list[str] = []
+    at = 0
+    for number, run in enumerate(runs):
+        starts: Iterable[int] = range(at, len(shown) - len(run) + 1)
+        if not number or (run and number == len(runs) - 1):
+            starts = [0] if not number else [max(at, len(shown) - len(run))]
+        best = max(starts, key=lambda start: _likeness(run, shown[start:]), default=-1)
+        if best < 0 or _likeness(run, shown[best:]) < _ALIKE:
+            return []
+        kept = shown[best : best + len(run)]
+        found += [ELISION] if number else []
+        found += [
+            old if old.endswith(f" {ELISION}") else new
+            for old, new in zip(run, kept, strict=True)
+        ]
+        at = best + len(run)
+    return found
+
+
+def _likeness(run: list[str], lines: list[str]) -> float:
+    """Return how much `lines` begin like `run`, from 0 to 1; neither numbers nor blanks count."""
+    if not run:
+        return 1.0
+    if len(lines) < len(run):
+        return 0.0
+    words = (" ".join(" ".join(some).split()) for some in (run, lines[: len(run)]))
+    one, two = (_DIGITS.sub("0", text) for text in words)
+    return SequenceMatcher(None, one, two, autojunk=False).ratio()
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ PathBuilder::PathBuilder(const Model& model)
   if (model.symmetry) scratch_ = model.symmetry->scratch();
 }
 
-Path PathBuilder::to(const Store& store, std::uint32_t state, const Finding& finding) {
+Path PathBuilder::to(const Store& store, std::uint32_t state, Finding& finding) {
   std::vector<std::uint32_t> chain;
   for (std::uint32_t s = state; s != no_state; s = store.parent(s)) chain.push_back(s);
   std::ranges::reverse(chain);
@@ -34,8 +34,22 @@ Path PathBuilder::to(const Store& store, std::uint32_t state, const Finding& fin
     if (n > 0 && !hop(words.data())) return {};
     model_.layout.unpack(words.data(), abstract_.data());
   }
-  if (finding.kind == Finding::Kind::failure && finding.thread >= 0 && !last(finding)) return {};
+  if (!conclude(finding)) return {};
   return along(std::vector<Node>(std::move(taken_)));
+}
+
+// Appends the failing step, if one failed. On a symmetric path a symmetric thing may be wrong:
+// `finding` becomes what this path shows.
+bool PathBuilder::conclude(Finding& finding) {
+  if (finding.kind == Finding::Kind::failure && finding.thread >= 0) {
+    if (!last(finding)) return false;
+    finding.thread = taken_.back().thread;
+    finding.number = taken_.back().failure;
+  } else if (finding.kind == Finding::Kind::failure || finding.kind == Finding::Kind::predicate) {
+    finding = Judge(model_).judge(real_.data());
+    return static_cast<bool>(finding);
+  }
+  return true;
 }
 
 // The form in which states are compared: the one that stands for all symmetric to it.
@@ -99,9 +113,8 @@ bool PathBuilder::imitate_step(const Node& step) {
     const int boundary = Machine::boundary(body, real_.data());
     if (boundary == body.done) continue;
     for (Outcome outcome = vm_.start(t, boundary, real_.data());; outcome = vm_.next()) {
-      const bool fits = failed ? outcome == Outcome::failed && vm_.failure() == step.failure
-                               : outcome == Outcome::stepped && same(vm_.cells(), wanted);
-      if (fits) return take(t, vm_, failed);
+      if (outcome == (failed ? Outcome::failed : Outcome::stepped) && same(vm_.cells(), wanted))
+        return take(t, vm_, failed);
       if (outcome == Outcome::fault || !vm_.more()) break;
     }
   }
@@ -112,6 +125,7 @@ bool PathBuilder::take(int thread, const Vm& vm, bool failed) {
   Node node;
   node.thread = thread;
   node.boundary = failed ? -1 : vm.boundary();
+  node.failure = failed ? vm.failure() : -1;
   node.tape.assign(vm.tape().begin(), vm.tape().end());
   node.choices = vm.choices().size();
   node.cells.assign(vm.cells(), vm.cells() + model_.machine.padded);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/expand.hpp"
+#include "core/judge.hpp"
 #include "core/model.hpp"
 #include "core/store.hpp"
 
@@ -34,14 +35,16 @@ class PathBuilder {
  public:
   explicit PathBuilder(const Model& model);
 
-  // Returns an execution that ends in `state` and, for a failing step, with that step. Invalid
-  // when there is none: then the reduction has merged states that it must not.
-  Path to(const Store& store, std::uint32_t state, const Finding& finding);
+  // Returns an execution that ends in `state`, up to symmetry, and for a failing step with that
+  // step; `finding` becomes what it shows. Invalid when there is none: then the reduction has
+  // merged states that it must not.
+  Path to(const Store& store, std::uint32_t state, Finding& finding);
 
   // The same for steps that have been recorded as they were run.
   Path along(const std::vector<Node>& steps);
 
  private:
+  bool conclude(Finding& finding);
   bool hop(const std::uint64_t* target);
   bool last(const Finding& finding);
   bool imitate(const std::vector<Node>& log, int node);

@@ -187,10 +187,9 @@ void Store::help_growth() {
       move_slots<true>(begin, end);
     else
       move_slots<false>(begin, end);
-    if (moved_.fetch_add(end - begin) + (end - begin) == old_capacity_)
-      old_table_ = Region();
-    else if (end - begin == move_block)
-      old_table_.discard(begin * 8, move_block * 8);
+    if (end - begin == move_block) old_table_.discard(begin * 8, move_block * 8);
+    // Counted last: whoever moves the last slots takes the old table away.
+    if (moved_.fetch_add(end - begin) + (end - begin) == old_capacity_) old_table_ = Region();
   }
 }
 

@@ -8,9 +8,9 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from mmunotify import lang
 from mmunotify.lang import *  # noqa: F403
-from mmunotify.lang import __all__ as _language
-from mmunotify.terms import VERSION as __version__
+from mmunotify.terms import VERSION
 
 if TYPE_CHECKING:
     from mmunotify.api import CheckFailed, CheckResult, assert_holds, check
@@ -23,8 +23,10 @@ __all__ = [
     "__version__",
     "assert_holds",
     "check",
-    *_language,
 ]
+__all__ += lang.__all__
+
+__version__ = VERSION
 
 _LATE = ("CheckFailed", "CheckResult", "assert_holds")
 

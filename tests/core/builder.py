@@ -161,7 +161,7 @@ class Builder:
             predicates=predicates,
             table=self.table,
             epochs=self.epochs,
-            covers=(-1,) * self.covers,
+            covers=((),) * self.covers,
             labels=tuple(self.labels) + ("",) * len(self.scratch),
             symmetry=tuple(self.symmetry),
         )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from itertools import permutations, product
 
 import pytest
+from tests.core.builder import Builder
 from tests.core.protocol import protocol
 
-from mmunotify.check.search import BrokenKind, Search, Verdict
+from mmunotify.check.search import Broken, BrokenKind, Search, Verdict
 from mmunotify.ir import interp
 from mmunotify.ir.interp import Failed, State, Stepped
+from mmunotify.ir.ops import Op
 from mmunotify.ir.program import Program, SymmetryKind
 from mmunotify.ir.reduction import Ample, Boundary, Reduction
 
@@ -155,6 +157,30 @@ def test_some_kinds_only(kept: tuple[str, ...]) -> None:
         open_ += following
     found = part.run(walks=False)
     assert found.states == len({part.canonical(state) for state in everything})
+
+
+def test_the_failure_of_the_real_execution() -> None:
+    """Symmetric threads may fail in their own words: those of the path shown are told."""
+    b = Builder()
+    taken = b.cell("taken", 0, 1, 0)
+    columns = []
+    for number in range(3):
+        t = b.thread(f"t{number}", 1)
+        columns.append((t.pc, t.pc + 1))
+        t.boundary()
+        free = b.label()
+        b.emit(Op.JZ, taken, free)
+        b.emit(Op.FAIL, b.failure(f"t{number} came too late"))
+        b.label(free)
+        b.emit(Op.CONST, taken, 1)
+        b.emit(Op.END)
+    b.symmetry.append(SymmetryKind("t", 3, tuple(columns), (), (0, 1, 2)))
+    program = b.build()
+    found = Search(program, symmetric(program)).run(walks=False)
+    result = end_of(program, tuple((s.thread, s.choices) for s in found.schedule))
+    assert isinstance(result, Failed)
+    assert found.broken == Broken(BrokenKind.FAILURE, result.failure)
+    assert found.schedule[-1].thread == result.failure
 
 
 # Hand-made licences ---------------------------------------------------------------------------

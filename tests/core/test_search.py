@@ -453,7 +453,7 @@ def test_any_code_is_survived(code: list[Instr], entries: list[int], fused: bool
         predicates=(Predicate("p", PredicateKind.REACHABLE, entries[0], 10, 0),),
         table=(1, 2, 3),
         epochs=((0, 9),),
-        covers=(-1,),
+        covers=((),),
     )
     modes = ((Boundary.FUSED,) * len(entries), (Boundary.SOFT,)) if fused else ()
     try:

@@ -30,9 +30,10 @@ ALLOWED: dict[str, set[str]] = {
     "live": WORDS | {"_core", "lang", "trace"},
     "kernel": WORDS | {"_core", "trace"},
     "litmus": WORDS | MODEL | SEARCH | MACHINE | {"trace"},
+    "api": WORDS | MODEL | SEARCH | {"trace", "report"},
     "cli": WORDS | MODEL | SEARCH | MACHINE | {"trace", "report", "litmus"},
     "__main__": {"cli"},
-    "__init__": WORDS | MODEL | SEARCH | MACHINE | {"trace", "report", "litmus"},
+    "__init__": WORDS | MODEL | SEARCH | MACHINE | {"trace", "report", "litmus", "api"},
 }
 
 

@@ -168,9 +168,7 @@ def _same(here: Chain, there: Chain) -> bool:
     if len(here) != len(there):
         return False
     leaves = False
-    for (file, function, line), (its_file, its_function, its_line) in zip(
-        here, there, strict=True
-    ):
+    for (file, function, line), (its_file, its_function, its_line) in zip(here, there, strict=True):
         if (file, function) != (its_file, its_function) or (line != its_line and not leaves):
             return False
         leaves = function == "__exit__"

@@ -46,7 +46,7 @@ class Options:
     keep_going: bool = False
 
     def __post_init__(self) -> None:
-        found = [problem for problem in (*self._sizes(), *self._limits()) if problem]
+        found = [*self._sizes(), *self._limits()]
         if found:
             raise DiagnosticError(found)
 
@@ -99,6 +99,4 @@ class Options:
 
 
 def _out_of_range(name: str, value: object, why: str, nearest: object) -> Diagnostic:
-    return Diagnostic(
-        "E305", None, f"--{name} {value} is out of range", why, f"--{name} {nearest}"
-    )
+    return Diagnostic("E305", None, f"--{name} {value} is out of range", why, f"--{name} {nearest}")

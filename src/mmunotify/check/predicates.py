@@ -6,7 +6,7 @@ Invariant: names are the same in every run, and no two predicates of a world sha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+from typing import Any
 
 from mmunotify.check.accesses import Access, recorder
 from mmunotify.check.schedule import Move, replay
@@ -26,7 +26,7 @@ def own_properties(driver: type) -> list[str]:
 
 
 def own_predicates(
-    objects: Iterable[object],
+    objects: Iterable[Any],
 ) -> Iterator[tuple[Quantifier, str, Callable[[], bool]]]:
     """Yield the predicates of `objects`: what they say, a name, and the bound method.
 
@@ -47,8 +47,7 @@ def own_predicates(
             yield quantifier, name, getattr(one, method)
 
 
-@cache
-def _marked(cls: type) -> tuple[tuple[str, Quantifier], ...]:
+def _marked(cls: Any) -> tuple[tuple[str, Quantifier], ...]:
     found = []
     for name in dir(cls):
         quantifier = quantifier_of(getattr(cls, name, None))

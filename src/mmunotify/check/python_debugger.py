@@ -8,7 +8,7 @@ Invariant: the schedule decides which thread moves, whatever is looked at.
 from __future__ import annotations
 
 import bdb
-import pdb
+import pdb  # noqa: T100  no forgotten breakpoint
 import signal
 import sys
 import threading
@@ -59,9 +59,7 @@ class PythonDebugger(pdb.Pdb):
         stdin: IO[str] | None = None,
         stdout: IO[str] | None = None,
     ) -> None:
-        super().__init__(
-            stdin=stdin, stdout=stdout, nosigint=True, readrc=False, skip=_SKIPPED
-        )
+        super().__init__(stdin=stdin, stdout=stdout, nosigint=True, readrc=False, skip=_SKIPPED)
         self.prompt = "(mmunotify) "
         self.reset()
         self.world = world
@@ -186,5 +184,3 @@ class PythonDebugger(pdb.Pdb):
         if violation is None:
             return "the interleaving goes no further; nothing is violated"
         return f"{violation.property}: {message(self.program, violation)}"
-
-

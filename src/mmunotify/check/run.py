@@ -17,7 +17,7 @@ from mmunotify.check.options import Options
 from mmunotify.check.pool import Pool
 from mmunotify.check.predicates import own_properties
 from mmunotify.check.scenario import Scenario, standard
-from mmunotify.check.schedule import Schedule, schedule_of
+from mmunotify.check.schedule import Schedule, ScheduleError, decode, schedule_of
 from mmunotify.check.search import Progress
 from mmunotify.check.subject import Subject, origin_of
 from mmunotify.check.unused import unused_lines
@@ -220,22 +220,23 @@ def replayed(subject: Subject, options: Options, text: str) -> tuple[Job, Schedu
 
     Raise `DiagnosticError` E503 or E504 if it belongs to none of the chosen scenarios.
     """
-    error: DiagnosticError | None = None
-    for scenario in chosen_scenarios(subject.driver, options):
-        job = Job(subject, scenario, options)
-        try:
-            schedule = schedule_of(text, job.identity)
-        except DiagnosticError as refused:
-            if refused.diagnostics[0].code == "E504":
-                raise
-            error = refused
-            continue
-        return job, schedule, _shown(job, schedule)
-    raise error or DiagnosticError(Diagnostic("E503", None, "there is no scenario to replay"))
+    identity, schedule = decode(text)
+    jobs = (Job(subject, s, options) for s in chosen_scenarios(subject.driver, options))
+    job = None
+    for job in jobs:
+        if job.identity == identity:
+            return job, schedule, _shown(job, schedule)
+    assert job is not None
+    schedule_of(text, job.identity)  # says what is wrong
+    raise AssertionError(text)
 
 
 def _shown(job: Job, schedule: Schedule) -> Result:
-    told = job.record(schedule)
+    try:
+        told = job.record(schedule)
+    except ScheduleError as error:
+        what = f"the replay string does not fit its program: {error}"
+        raise DiagnosticError(Diagnostic("E503", None, what)) from None
     return msgspec.structs.replace(
         told,
         version=VERSION,

@@ -4,39 +4,51 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from types import CodeType
 
 from mmunotify.lang.driver import Driver
+from mmunotify.lang.predicate import quantifier_of
 from mmunotify.trace.record import Unused
 
-__all__ = ["executed_lines", "unused_lines"]
+__all__ = ["unused_lines"]
 
-_SET_UP = ("__init__", "quiescent")
-
-
-def executed_lines(
-    locations: Iterable[tuple[str, int]], file: str
-) -> set[int]:
-    """Return the lines of `file` among executed locations."""
-    return {line for where, line in locations if where == file}
+_SET_UP = ("__init__", "attach")
+_JUDGES = ("quiescent", "walk")  # evaluated in states, not executed by threads
 
 
 def unused_lines(driver: type[Driver], file: str, executed: set[int]) -> list[Unused]:
-    """Return the statements of the driver's methods, in runs, that `executed` lacks."""
+    """Return the statements of the driver's methods, in runs, that `executed` lacks.
+
+    Those of a class it is derived from count, too, if they are in the same file, `file` to the
+    user; methods that are overridden do not.
+    """
     path = inspect.getsourcefile(driver)
     if path is None:
         return []
-    text = Path(path).read_text()
+    text = Path(path).read_text(encoding="utf-8")
     lines = text.splitlines()
+    first_lines = {code.co_firstlineno for code in _codes(driver, path)}
     found: list[Unused] = []
-    for cls in (n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ClassDef)):
-        if cls.name != driver.__name__:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef) and _first_line(node) in first_lines:
+            found += _runs(node, file, lines, executed)
+    return sorted(found, key=lambda one: one.first)
+
+
+def _codes(driver: type[Driver], path: str) -> Iterator[CodeType]:
+    """Yield the code of every method in the file `path` that threads may execute."""
+    for name in dir(driver):
+        method = getattr(driver, name)
+        if name in (*_SET_UP, *_JUDGES) or quantifier_of(method) is not None:
             continue
-        for method in (n for n in cls.body if isinstance(n, ast.FunctionDef)):
-            if method.name not in _SET_UP:
-                found += _runs(method, file, lines, executed)
-    return found
+        if inspect.isfunction(method) and inspect.getsourcefile(method) == path:
+            yield method.__code__
+
+
+def _first_line(node: ast.FunctionDef) -> int:
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -74,7 +86,7 @@ def _runs(
 
 def _own_end(statement: ast.stmt) -> int:
     """The last line of a statement's own head, not of the block inside it."""
-    inner = getattr(statement, "body", None)
+    inner: list[ast.stmt] = getattr(statement, "body", [])
     if inner:
         return max(statement.lineno, inner[0].lineno - 1)
     return statement.end_lineno or statement.lineno

@@ -27,8 +27,8 @@ class World:
 
     `finals`: (property, predicate) that hold when all threads are done: `quiescent` of every object
     that has such a method (locks, the mm, drivers), and every counter that a driver counts down
-    (`Balance`). `always`, `never`, `reachable`: by name, the predicates that drivers, and the objects
-    they consist of, have as methods.
+    (`Balance`). `always`, `never`, `reachable`: by name, the predicates that drivers and the
+    objects they consist of have as methods.
     """
 
     mm: Mm

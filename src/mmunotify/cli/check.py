@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from mmunotify.cli.screen import ProgressLine, uses_color, width
+from mmunotify.cli.screen import ProgressLine, put, uses_color, width
 from mmunotify.errors import Diagnostic, DiagnosticError, Exit
 
 if TYPE_CHECKING:
@@ -130,14 +130,13 @@ def _list(subject: Subject, options: Options) -> Exit:
     from mmunotify.check.run import chosen_scenarios
     from mmunotify.terms import PROPERTIES
 
-    print("scenarios")
-    for scenario in chosen_scenarios(subject.driver, options):
-        print(f"  {scenario.name}")
-    print("properties")
-    for name, text in PROPERTIES.items():
-        print(f"  {name:22} {text}")
-    for name in own_properties(subject.driver):
-        print(f"  {name:22} {subject.name}'s own")
+    lines = ["scenarios"]
+    lines += [f"  {scenario.name}" for scenario in chosen_scenarios(subject.driver, options)]
+    lines.append("properties")
+    lines += [f"  {name:22} {text}" for name, text in PROPERTIES.items()]
+    own = own_properties(subject.driver)
+    lines += [f"  {name:22} {subject.name}'s own" for name in own]
+    put("\n".join(lines) + "\n")
     return Exit.HOLDS
 
 
@@ -176,7 +175,7 @@ def _show(result: Result, arguments: argparse.Namespace) -> None:
 
         write_page(arguments.html, result)
     if arguments.json == "-":
-        sys.stdout.write(encode_result(result).decode())
+        put(encode_result(result).decode())
         return
     if arguments.json:
         write_result(arguments.json, result)
@@ -189,7 +188,7 @@ def _show(result: Result, arguments: argparse.Namespace) -> None:
         all_steps=arguments.all_steps,
         page=arguments.html or "",
     )
-    sys.stdout.write(text)
+    put(text)
 
 
 # -- one interleaving --------------------------------------------------------------------------

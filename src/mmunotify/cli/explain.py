@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
+from mmunotify.cli.screen import put
 from mmunotify.codes import CODES, explain, similar
 from mmunotify.errors import Exit
 
@@ -18,14 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Explain it."""
     if arguments.code is None:
-        for code, entry in CODES.items():
-            print(f"{code}  {entry.title}")
+        put("".join(f"{code}  {entry.title}\n" for code, entry in CODES.items()))
         return Exit.HOLDS
     try:
-        print(explain(arguments.code))
+        put(explain(arguments.code))
     except KeyError:
         close = similar(arguments.code)
         hint = f"; did you mean {', '.join(close)}?" if close else ""
-        print(f"there is no code {arguments.code}{hint}")
+        print(f"there is no code {arguments.code}{hint}", file=sys.stderr)
         return Exit.ERROR
     return Exit.HOLDS

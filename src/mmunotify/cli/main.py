@@ -1,18 +1,25 @@
 """`mmunotify VERB ...`: parse, run the verb, turn errors into exit codes.
 
 Verbs are imported when they are used, so `--version` and `--help` are quick.
+Invariant: reports go to standard output, everything else to standard error; a reader that goes away
+(`| head`) changes neither the exit code nor leaves a traceback.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
+import io
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol, cast
 
-from mmunotify.errors import DiagnosticError, Exit, cached_source_line, render
+from mmunotify.cli.screen import put
+from mmunotify.errors import Diagnostic, DiagnosticError, Exit, cached_source_line, render
 from mmunotify.terms import VERSION
 
 __all__ = ["main"]
@@ -27,6 +34,9 @@ _EXAMPLES = """examples:
   mmunotify check kvm_like.py:Kvm --scenario munmap --html report.html
   mmunotify check kvm_like.py --json result.json && mmunotify show result.json --commit
   mmunotify explain E107
+
+exit codes: 0 holds, 1 violated, 2 wrong usage or an error in the driver, 3 stopped at a bound,
+4 this machine cannot, 130 interrupted
 """
 
 
@@ -50,12 +60,17 @@ def _parser(name: str | None) -> argparse.ArgumentParser:
         description="MMU notifiers: drivers checked through every interleaving.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"mmunotify {VERSION}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb, text in _VERBS.items():
         one = verbs.add_parser(
-            verb, help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+            verb,
+            help=text,
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
         one.add_argument("--debug", action="store_true", help="show tracebacks")
         one.add_argument(
@@ -71,27 +86,52 @@ def _parser(name: str | None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
+    _open_standard_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     name = next((w for w in words if not w.startswith("-")), None)
     arguments = _parser(name).parse_args(words)
     try:
-        return _verb(arguments.verb).run(arguments)
+        code = _verb(arguments.verb).run(arguments)
+        put("")
+        return code
     except DiagnosticError as error:
         if arguments.debug:
-            raise
+            traceback.print_exc()
+        colour = arguments.color == "always" or (
+            arguments.color == "auto" and sys.stderr.isatty() and "NO_COLOR" not in os.environ
+        )
         for diagnostic in error.diagnostics:
-            print(render(diagnostic, cached_source_line), file=sys.stderr)
+            text = render(_nearby(diagnostic), cached_source_line, colour=colour)
+            print(text, file=sys.stderr)
         return Exit.ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.ERROR
     except Exception as error:
         if arguments.debug:
-            raise
+            traceback.print_exc()
+            print(getattr(error, "text", ""), file=sys.stderr)  # what a worker process says
         kind = type(error).__name__
         print(f"error: this is a bug in mmunotify: {kind}: {error}", file=sys.stderr)
-        print("       run it again with --debug and report what it shows", file=sys.stderr)
+        if not arguments.debug:
+            print("       run it again with --debug and report what it shows", file=sys.stderr)
         return Exit.ERROR
+
+
+def _open_standard_streams() -> None:
+    """Let everything be printed: where a stream is closed nowhere, whatever the encoding."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _nearby(diagnostic: Diagnostic) -> Diagnostic:
+    """Return the diagnostic with a file in the current folder named as a user would name it."""
+    place = diagnostic.place
+    if place is None or not Path(place.file).is_relative_to(Path.cwd()):
+        return diagnostic
+    file = str(Path(place.file).relative_to(Path.cwd()))
+    return dataclasses.replace(diagnostic, place=dataclasses.replace(place, file=file))

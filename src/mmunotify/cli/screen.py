@@ -10,10 +10,12 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from mmunotify.errors import Diagnostic, DiagnosticError
+
 if TYPE_CHECKING:
     from mmunotify.check.search import Progress
 
-__all__ = ["ProgressLine", "uses_color", "width"]
+__all__ = ["ProgressLine", "put", "uses_color", "width"]
 
 _QUIET = 1.0  # seconds before anything is said
 _OFTEN = 0.1  # seconds between two versions of the line on a terminal
@@ -31,6 +33,20 @@ def uses_color(arguments: argparse.Namespace) -> bool:
 def width() -> int:
     """The number of columns: of the terminal, else 80."""
     return min(160, shutil.get_terminal_size((80, 24)).columns) if sys.stdout.isatty() else 80
+
+
+def put(text: str) -> None:
+    """Write a report to standard output, now; a reader who has gone away is no error."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered must go somewhere, or Python complains when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        what = f"standard output cannot be written: {error.strerror}"
+        raise DiagnosticError(Diagnostic("E505", None, what)) from None
 
 
 class ProgressLine:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from mmunotify.cli.screen import uses_color, width
+from mmunotify.cli.screen import put, uses_color, width
 from mmunotify.errors import Exit
 from mmunotify.report.commit import render_commit
 from mmunotify.report.html import write_page
@@ -34,9 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Show it; always succeeds if the file can be read."""
     found = read_file(arguments.file)
     if isinstance(found, Result):
-        sys.stdout.write(_result(found, arguments))
+        put(_result(found, arguments))
     else:
-        sys.stdout.write(_trace(found, arguments))
+        put(_trace(found, arguments))
     return Exit.HOLDS
 
 

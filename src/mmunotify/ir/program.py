@@ -180,7 +180,7 @@ class Program:
     predicates: tuple[Predicate, ...] = ()
     table: tuple[int, ...] = ()
     epochs: tuple[tuple[int, ...], ...] = ()
-    covers: tuple[int, ...] = ()  # location of each COVER
+    covers: tuple[tuple[int, ...], ...] = ()  # locations of each COVER
     locations: tuple[Location, ...] = ()
     labels: tuple[str, ...] = ()
     symmetry: tuple[SymmetryKind, ...] = ()

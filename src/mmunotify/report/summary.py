@@ -86,11 +86,7 @@ def facts_of(result: Result) -> list[tuple[str, str]]:
         ("checked", ", ".join(result.properties)),
         ("unused", _unused_text(result.unused)),
     ]
-    facts += [
-        ("goal", f"{goal} was not reached in {scenario.name} (mmunotify explain W202)")
-        for scenario in result.scenarios
-        for goal in scenario.unreached
-    ]
+    facts += [("goal", text) for text in _missed(result.scenarios)]
     facts.append(("model", f"{result.memory_model} of memory accesses"))
     facts.append(("speed", speed_text(result)))
     return [(label, text) for label, text in facts if text]
@@ -186,6 +182,16 @@ def _stops(scenarios: list[ScenarioResult]) -> list[str]:
         for one in scenarios
         if one.verdict == "INCOMPLETE"
     ]
+
+
+def _missed(scenarios: list[ScenarioResult]) -> list[str]:
+    """Return which goals were not reached, and where."""
+    found = []
+    for goal in _unique(goal for one in scenarios for goal in one.unreached):
+        names = [one.name for one in scenarios if goal in one.unreached]
+        where = names[0] if len(names) == 1 else f"any of {len(names)} scenarios"
+        found.append(f"{goal} was not reached in {where} (mmunotify explain W202)")
+    return found
 
 
 def _unused_text(unused: list[Unused]) -> str:

@@ -3,15 +3,16 @@
 An exchange moves cells, values of labelled slots and threads. The image of an instruction of
 thread `t` must be the instruction at the same place of the image of `t`. Values of a labelled slot
 may be copied, compared for equality with the same label, and index arrays that move with them;
-order or arithmetic on them is refused. A run of CONST to distinct cells is a set: its order does
-not matter.
+order or arithmetic on them is refused. A run of CONST to distinct cells is a set, and so is a run
+of tests that all jump to one place (`any(... for ...)` over the elements): order does not matter.
 
 Invariant: what is not understood is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable
 
 from mmunotify.compile.reduce.cfg import instructions
 from mmunotify.ir.ops import OPS, Op, Role
@@ -26,6 +27,7 @@ _NUMBERS = frozenset(
     {Op.ADD, Op.SUB, Op.MUL, Op.ADDK, Op.DIV, Op.MOD, Op.AND, Op.OR, Op.XOR}
     | {Op.LT, Op.LE, Op.JLT, Op.JLE}
 )
+_TESTS = frozenset({Op.JZ, Op.JNZ, Op.JEQK, Op.JNEK, Op.JEQ, Op.JNE})
 _PLAIN = _EQUALITIES | _NUMBERS | {Op.MOV, Op.JMP, Op.FAIL, Op.COVER, Op.STEP, Op.END}
 _SLOTS = {
     op: tuple(f for f, r in zip("abcde", row.roles, strict=False) if r in (Role.READ, Role.WRITE))
@@ -50,6 +52,13 @@ _BASED = frozenset(
 )
 
 
+def _test(i: Instr) -> tuple[object, ...]:
+    """A test without its target; the two sides of an equality have no order."""
+    if i.op in (Op.JEQ, Op.JNE):
+        return i.op, frozenset((i.a, i.b))
+    return i.op, i.a, i.b if i.op in _CONSTANTS else 0
+
+
 class Refused(Exception):
     """Something is not the image of what it would have to be."""
 
@@ -65,6 +74,10 @@ class Listing:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.threads = [instructions(program.code, t.entries) for t in program.threads]
+        # where control may come from elsewhere than the instruction before
+        self.joins = {e for t in program.threads for e in t.entries} | {
+            getattr(i, _TARGET[i.op]) for i in program.code if i.op in _TARGET
+        }
         self.labels = program.labels or ("",) * program.slots
         # jump targets apart, so that like instructions are equal
         self.bare: dict[int, Instr] = {}
@@ -147,14 +160,14 @@ class Images:
         self.arrays: set[tuple[int, int, int, str, str]] = set()
         self.at = -1
 
-    def fixed(self, listing: Listing, t: int, rows: list[tuple[Instr, list[int]]]) -> None:
-        """Require that the code of thread `t`, given by `rows`, is its own image."""
+    def fixed(self, listing: Listing, rows: list[tuple[Instr, list[int]]]) -> None:
+        """Require that the code of a thread, given by `rows`, is its own image."""
         for i, places in rows:
             self.at = places[0]
             try:
                 self._instruction(i, i)
             except Refused:
-                if i.op is not Op.CONST or not all(self._run(listing, t, at, 0) for at in places):
+                if not all(self._same_set(listing, at, 0) for at in places):
                     raise
 
     def moved(self, listing: Listing, t: int, shift: int) -> None:
@@ -183,7 +196,7 @@ class Images:
             try:
                 self._instruction(i, j)
             except Refused:
-                if t < 0 or i.op is not Op.CONST or not self._run(listing, t, at, shift):
+                if t < 0 or not self._same_set(listing, at, shift):
                     raise
             else:
                 known.add((i, j))
@@ -194,21 +207,62 @@ class Images:
         if self.exchange.value(slot, 0) != 0:
             raise self._refuse(f"{self._name(slot)} is used as a truth value")
 
-    def _run(self, listing: Listing, t: int, at: int, shift: int) -> bool:
-        """Tell whether the run of CONST around `at` goes to its image as a set."""
-        _, leaders = listing.threads[t]
+    def _same_set(self, listing: Listing, at: int, shift: int) -> bool:
+        """Tell whether `at` is in a run whose order does not matter and that goes to its image."""
+        op = self.program.code[at].op
+        if op is Op.CONST:
+            return self._constants(listing, at, shift)
+        return op in _TESTS and self._tests(listing, at, shift)
+
+    def _run(
+        self, listing: Listing, at: int, shift: int, belongs: Callable[[int], bool]
+    ) -> tuple[tuple[Instr, ...], tuple[Instr, ...]]:
+        """Return the longest run around `at` of what `belongs`, and what stands `shift` on."""
+        leaders = listing.joins
         code = self.program.code
 
-        def constant(n: int) -> bool:
-            here, there = code[n : n + 1], code[n + shift : n + shift + 1]
-            return bool(here and there) and here[0].op is there[0].op is Op.CONST
+        def both(n: int) -> bool:
+            inside = 0 <= n < len(code) and 0 <= n + shift < len(code)
+            return inside and belongs(n) and belongs(n + shift)
 
         first = last = at
-        while first not in leaders and constant(first - 1):
+        while first not in leaders and both(first - 1):
             first -= 1
-        while last + 1 not in leaders and constant(last + 1):
+        while last + 1 not in leaders and both(last + 1):
             last += 1
-        run, there = code[first : last + 1], code[first + shift : last + 1 + shift]
+        return code[first : last + 1], code[first + shift : last + 1 + shift]
+
+    def _tests(self, listing: Listing, at: int, shift: int) -> bool:
+        """A run of tests reads only, and all of it that is true leads to one place."""
+        code = self.program.code
+        goal = getattr(code[at], _TARGET[code[at].op])
+        goals = (goal, goal + shift)
+
+        def belongs(n: int) -> bool:
+            return code[n].op in _TESTS and getattr(code[n], _TARGET[code[n].op]) in goals
+
+        run, there = self._run(listing, at, shift, belongs)
+        for i in run:
+            self._labels(i)
+            if i.op in _TRUTHS and self.exchange.value(i.a, 0) != 0:
+                return False
+        return Tally(map(self._moved_test, run)) == Tally(map(_test, there))
+
+    def _moved_test(self, i: Instr) -> tuple[object, ...]:
+        """The image of a test, as `_test` gives tests."""
+        if i.op in (Op.JEQ, Op.JNE):
+            return i.op, frozenset((self._image(i.a), self._image(i.b)))
+        return i.op, self._image(i.a), self.exchange.value(i.a, i.b) if i.op in _CONSTANTS else 0
+
+    def _image(self, slot: int) -> int:
+        if slot < self.stored:
+            return self.exchange.cells.get(slot, slot)
+        return self.scratch.get(slot, slot)
+
+    def _constants(self, listing: Listing, at: int, shift: int) -> bool:
+        """A run of CONST to distinct cells."""
+        code = self.program.code
+        run, there = self._run(listing, at, shift, lambda n: code[n].op is Op.CONST)
         if any(i.a >= self.stored for i in (*run, *there)) or len({i.a for i in run}) < len(run):
             return False
         move = self.exchange

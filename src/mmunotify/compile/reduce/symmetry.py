@@ -87,7 +87,7 @@ def _threads(
         ):
             raise Refused(f"the pc of thread {thread.name} does not move with it")
         if u == t:
-            Images(exchange).fixed(listing, t, touching[t])
+            Images(exchange).fixed(listing, touching[t])
             continue
         if thread.daemon != image.daemon or thread.done != image.done:
             raise Refused(f"threads {thread.name} and {image.name} differ")

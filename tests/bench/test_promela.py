@@ -1,0 +1,156 @@
+"""The export to Promela, judged by Spin: the same states, steps and verdicts as everybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, Phase, assume, given, settings
+
+from bench import spin
+from bench.protocol import Size, World, coarse, fine
+from bench.spin import EXACT, Verified, verifier
+from mmunotify.check.scenario import Scenario
+from mmunotify.check.search import Search, Verdict
+from mmunotify.compile import compile_world
+from mmunotify.compile.promela import Unexportable, promela
+from mmunotify.compile.reduce import mix
+from mmunotify.drivers.kvm import Kvm
+from mmunotify.ir.ops import Op
+from mmunotify.ir.program import PredicateKind, Program
+from tests.core import reference
+from tests.core.builder import Builder
+from tests.core.machines import endless_step, philosophers
+from tests.core.programs import programs
+from tests.core.reference import DEADLOCK, FAILURE, PREDICATE, TooBig
+
+needs_spin = pytest.mark.skipif(bool(spin.missing()), reason=spin.missing() or "all there")
+few = settings(
+    max_examples=settings().max_examples // 5,  # a compiler runs for each
+    suppress_health_check=list(HealthCheck),
+    phases=set(Phase) - {Phase.explain},
+)
+
+
+def judged(program: Program) -> Verified:
+    """Return what Spin says about a program; it does not stop at an error."""
+    with verifier(promela(program), spin=EXACT, cc=("-O0", "-DNOREDUCE")) as built:
+        return built.run("-c0", "-m100000", "-w18")
+
+
+def agree(program: Program) -> None:
+    """Hold Spin against the unreduced search of a program that holds."""
+    found, said = Search(program).run(walks=False), judged(program)
+    assert found.verdict is Verdict.HOLDS
+    assert not said.violated
+    # Spin counts the initial state as a transition.
+    assert (said.states, said.transitions - 1) == (found.states, found.transitions)
+
+
+@needs_spin
+@pytest.mark.parametrize("world", [coarse, fine])
+def test_benchmark_protocol(world: Callable[[Size], World]) -> None:
+    """The protocol in both granularities."""
+    agree(compile_world(world(Size(1, 1, 2, 2, 1))))
+
+
+@needs_spin
+def test_kvm() -> None:
+    """A real driver against munmap(), with everything that holds at the end."""
+    agree(compile_world(Scenario("munmap", ("munmap",)).build(Kvm)))
+
+
+@needs_spin
+@pytest.mark.parametrize("world", [coarse, fine])
+def test_missing_retry(world: Callable[[Size], World]) -> None:
+    """Spin finds the bug, too."""
+    assert judged(compile_world(world(Size(1, 1, 1, 2, 1, retry=False)))).assertion
+
+
+@needs_spin
+@few
+@given(programs())
+def test_random_programs(program: Program) -> None:
+    """Spin sees the states and the kinds of violations of the interpreter; engine verdicts agree."""
+    try:
+        expected = reference.search(program)
+    except TooBig:
+        assume(False)
+        raise
+    said = judged(program)
+    assert said.states == len(expected.states)
+    if not expected.violations:
+        assert said.transitions - 1 == expected.transitions
+    assert said.assertion == (not {FAILURE, PREDICATE}.isdisjoint(expected.violations))
+    if PREDICATE not in expected.violations:  # there the monitor can move
+        assert said.deadlock == (DEADLOCK in expected.violations)
+    for mixed in ("none", "all"):
+        found = Search(program, mix(program, mixed)).run(walks=False)
+        assert (found.verdict is Verdict.VIOLATED) == said.violated
+
+
+@needs_spin
+@pytest.mark.parametrize("left_handed", [False, True])
+def test_deadlock(left_handed: bool) -> None:
+    """Philosophers starve unless one of them is left-handed."""
+    said = judged(philosophers(3, left_handed=left_handed))
+    assert (said.deadlock, said.assertion) == (not left_handed, False)
+
+
+def late_wait() -> Program:
+    """Return a step that writes, chooses, and only then waits for what it has written."""
+    b = Builder()
+    array = b.array("a", 2, 0, 3, 0)
+    index = b.cell("i", 0, 1, 0)
+    b.thread("t", 1).boundary()
+    b.emit(Op.CHOOSE, index, 0, 2)
+    b.emit(Op.CONST, "three", 3)
+    b.emit(Op.STX, array, index, "three", 2, 0)
+    b.emit(Op.NOT, "empty", array + 1)
+    b.emit(Op.WAIT, "empty")
+    b.emit(Op.END)
+    b.failure("index")
+    return b.build()
+
+
+def test_guards_speak_of_the_start() -> None:
+    """What a step waits for in its middle is a condition on the state in which it begins."""
+    text = promela(late_wait())
+    assert ":: d_step { (c[1] == 0) -> c[2] = 0; c[0] = 3 } -> goto done" in text
+    assert "c[2] = 1" not in text  # that alternative can never be taken
+
+
+@needs_spin
+def test_effects_before_a_wait_are_undone() -> None:
+    """The alternative that waits in vain leaves nothing behind."""
+    agree(late_wait())
+
+
+def sums(count: int) -> Program:
+    """Return a program with a predicate of `2 ** count` ways: how many cells are set?"""
+    b = Builder()
+    cells = b.array("a", count, 0, 1, 0)
+    b.thread("t", 1).boundary()
+    b.emit(Op.END)
+    b.predicate(PredicateKind.ALWAYS, "few", "holds")
+    b.emit(Op.CONST, "sum", 0)
+    for cell in range(cells, cells + count):
+        on = b.label()
+        b.emit(Op.JZ, cell, on)
+        b.emit(Op.ADDK, "sum", "sum", 1)
+        b.label(on)
+    b.emit(Op.CONST, "one", 1)
+    b.emit(Op.LE, "holds", "sum", "one")
+    b.emit(Op.END)
+    return b.build()
+
+
+def test_predicates_stay_small() -> None:
+    """Ways that meet again are one way: a sum over many cells is one condition."""
+    assert len(promela(sums(40))) < 5_000
+
+
+def test_what_cannot_be_said_is_listed() -> None:
+    """A step without an end is refused, by thread and boundary."""
+    with pytest.raises(Unexportable, match=r"spinner, boundary 1: a step of more than"):
+        promela(endless_step())
