@@ -25,7 +25,8 @@ class Boundary(IntEnum):
 class Ample:
     """Access sets for the choice of a single thread to expand (bit masks over access classes).
 
-    All are indexed `[thread][boundary]`; a bit is a class of cells. `reads` and `writes`: what
+    All are indexed `[thread][boundary]`, `done` included (there `held` is -1); a bit is a class of
+    cells. A chain of steps of such threads is not stored, but where a step has several successors. `reads` and `writes`: what
     the step from this boundary may touch. `held`: number of the set of locks certainly held there,
     or -1 where the thread must not be chosen alone (cycle proviso). `future_reads[h]` and
     `future_writes[h]`: what the thread may touch, from this boundary on, before it acquires a
@@ -45,7 +46,7 @@ class Reduction:
 
     `boundaries[thread][k]` (empty: all hard). `clears[thread][k]`: cells of the thread that are
     dead at boundary `k` (`k == done` included) and are set to their initial values there (empty:
-    none). `symmetry`: proven kinds only.
+    none). `symmetry`: proven kinds only; the columns of threads hold their pc and local cells.
     """
 
     name: str = "none"

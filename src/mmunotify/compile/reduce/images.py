@@ -257,7 +257,10 @@ class Images:
     def _image(self, slot: int) -> int:
         if slot < self.stored:
             return self.exchange.cells.get(slot, slot)
-        return self.scratch.get(slot, slot)
+        image = self.scratch.setdefault(slot, slot)
+        if self.back.setdefault(image, slot) != slot:
+            raise self._refuse(f"{self._name(slot)} is used where its image is not")
+        return image
 
     def _constants(self, listing: Listing, at: int, shift: int) -> bool:
         """A run of CONST to distinct cells."""
