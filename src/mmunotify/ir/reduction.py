@@ -26,11 +26,11 @@ class Ample:
     """Access sets for the choice of a single thread to expand (bit masks over access classes).
 
     All are indexed `[thread][boundary]`, `done` included (there `held` is -1); a bit is a class of
-    cells. A chain of steps of such threads is not stored, but where a step has several successors. `reads` and `writes`: what
-    the step from this boundary may touch. `held`: number of the set of locks certainly held there,
-    or -1 where the thread must not be chosen alone (cycle proviso). `future_reads[h]` and
-    `future_writes[h]`: what the thread may touch, from this boundary on, before it acquires a
-    lock of held set `h`.
+    cells. `reads` and `writes`: what the step from this boundary may touch. `held`: number of the
+    set of locks certainly held there, or -1 where the thread must not be chosen alone (cycle
+    proviso). `future_reads[h]` and `future_writes[h]`: what the thread may touch, from this
+    boundary on, before it acquires a lock of held set `h`. A chain of steps of such threads is not
+    stored, but where a step has several successors.
     """
 
     reads: tuple[tuple[int, ...], ...]
