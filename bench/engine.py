@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from bench.protocol import World
@@ -28,6 +29,7 @@ class Run:
     found: Found
     passes: float  # the reduction passes
     search: float
+    cpu: float  # of the search, all its threads together
 
     @property
     def wall(self) -> float:
@@ -55,12 +57,13 @@ def run(
 ) -> Run:
     """Reduce by the named mix and search; random walks come first only if asked for."""
     reduction, passes = clocked(lambda: mix(program, name))
+    before = time.process_time()
     found, searching = clocked(
         lambda: Search(program, reduction).run(
             workers=workers, walks=walks, max_seconds=max_seconds, max_bytes=MOST_BYTES
         )
     )
-    return Run(found, passes, searching)
+    return Run(found, passes, searching, time.process_time() - before)
 
 
 def symmetric(program: Program) -> Found:

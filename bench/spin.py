@@ -7,6 +7,7 @@ verifier's own output; nothing is estimated.
 from __future__ import annotations
 
 import re
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -43,8 +44,9 @@ class MissingToolError(Exception):
 class Verified:
     """What one run of a verifier has said.
 
-    `seconds` is the verifier's own clock, in hundredths; `wall` is from start to exit. `bytes` is
-    all the memory that it reports. `steps` is the length of the counterexample, 0 without one.
+    `seconds` is the verifier's own clock, in hundredths; `wall` is from start to exit, and `cpu`
+    what it took of a processor. `bytes` is all the memory that it reports. `steps` is the length
+    of the counterexample, 0 without one.
     """
 
     states: int
@@ -52,6 +54,7 @@ class Verified:
     depth: int
     seconds: float
     wall: float
+    cpu: float
     bytes: int
     assertion: bool
     deadlock: bool
@@ -72,9 +75,9 @@ class Verifier:
 
     def run(self, *options: str) -> Verified:
         """Run it; raise `RuntimeError` unless it has searched everything or found an error."""
-        began = time.perf_counter()
+        began, before = time.perf_counter(), _children()
         output = _output([str(self.folder / "pan"), *options], self.folder)
-        return _read(output, time.perf_counter() - began, self.trail)
+        return _read(output, time.perf_counter() - began, _children() - before, self.trail)
 
 
 def compiler() -> str | None:
@@ -133,7 +136,13 @@ def _output(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def _read(output: str, wall: float, trail: Path) -> Verified:
+def _children() -> float:
+    """Return the processor time of all commands run so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _read(output: str, wall: float, cpu: float, trail: Path) -> Verified:
     if "errors:" not in output or any(words in output for words in _CUT_SHORT):
         raise RuntimeError(f"the verifier did not come to an end:\n{output[-2000:]}")
 
@@ -147,6 +156,7 @@ def _read(output: str, wall: float, trail: Path) -> Verified:
         depth=int(number(r"depth reached (\d+)")),
         seconds=number(r"elapsed time ([\d.e+-]+) seconds"),
         wall=wall,
+        cpu=cpu,
         bytes=int(number(r"([\d.]+)\s+total actual memory usage") * 2**20),
         assertion=re.search(r"pan:\d+: assertion violated", output) is not None,
         deadlock=re.search(r"pan:\d+: invalid end state", output) is not None,

@@ -82,7 +82,7 @@ class _Keyboard(io.StringIO):
         super().__init__("".join(f"{line}\n" for line in lines))
         self.screen = screen
 
-    def readline(self, size: int | None = -1, /) -> str:
+    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
         line = super().readline(-1 if size is None else size)
         self.screen.write(line)
         return line
@@ -165,11 +165,10 @@ class Shell:
             text = text.replace(f"{folder}/", "")
         return text
 
-
     def _forget_modules(self, before: set[str]) -> None:
         for name in set(sys.modules) - before:
             file = getattr(sys.modules[name], "__file__", None)
-            if file and not Path(file).is_absolute() or str(file).startswith(str(self.folder)):
+            if (file and not Path(file).is_absolute()) or str(file).startswith(str(self.folder)):
                 del sys.modules[name]
 
 

@@ -1,7 +1,7 @@
 """Write what in docs/ is generated: errors.md, and what the commands of the other pages show.
 
-`make docs` runs it. Where a page shortens an output with `...`, the lines it keeps are looked for in
-the new one; where they are not found, the place is named, and a person decides.
+`make docs` runs it. Where a page shortens an output with `...`, the lines it keeps are looked for
+in the new one; where they are not found, the place is named, and a person decides.
 Invariant: the same sources give the same bytes.
 """
 
@@ -119,8 +119,7 @@ def _output(page: list[str], shown: list[str]) -> list[str]:
         kept = shown[best : best + len(run)]
         found += [ELISION] if number else []
         found += [
-            old if old.endswith(f" {ELISION}") else new
-            for old, new in zip(run, kept, strict=True)
+            old if old.endswith(f" {ELISION}") else new for old, new in zip(run, kept, strict=True)
         ]
         at = best + len(run)
     return found

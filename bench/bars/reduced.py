@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from statistics import median
 
 from bench import engine, promela, spin
 from bench.engine import Run
@@ -45,6 +46,8 @@ def measure(options: Options) -> Table:
         Bar("states stored by the mix all", best[0].found.states, "<=", 30_000),
     ]
     table.notes = [
+        f"by processor time: {median(r.cpu for r in peers) / median(r.cpu for r in best):.3g}x "
+        "against the search alone",
         "passes: the reduction passes on the compiled program; both: up to the verdict",
         f"from the source text: engine {whole[1]:.3g} s (compiling {compiling:.3g} s), "
         f"Spin {whole[0]:.3g} s (spin -a and the C compiler {building:.3g} s): "

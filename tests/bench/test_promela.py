@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
-
 from bench import spin
 from bench.protocol import Size, World, coarse, fine
 from bench.spin import EXACT, Verified, verifier
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from tests.core import reference
+from tests.core.builder import Builder
+from tests.core.machines import endless_step, philosophers
+from tests.core.programs import programs
+from tests.core.reference import DEADLOCK, FAILURE, PREDICATE, TooBig
+
 from mmunotify.check.scenario import Scenario
 from mmunotify.check.search import Search, Verdict
 from mmunotify.compile import compile_world
@@ -18,11 +23,6 @@ from mmunotify.compile.reduce import mix
 from mmunotify.drivers.kvm import Kvm
 from mmunotify.ir.ops import Op
 from mmunotify.ir.program import PredicateKind, Program
-from tests.core import reference
-from tests.core.builder import Builder
-from tests.core.machines import endless_step, philosophers
-from tests.core.programs import programs
-from tests.core.reference import DEADLOCK, FAILURE, PREDICATE, TooBig
 
 needs_spin = pytest.mark.skipif(bool(spin.missing()), reason=spin.missing() or "all there")
 few = settings(
@@ -71,7 +71,7 @@ def test_missing_retry(world: Callable[[Size], World]) -> None:
 @few
 @given(programs())
 def test_random_programs(program: Program) -> None:
-    """Spin sees the states and the kinds of violations of the interpreter; engine verdicts agree."""
+    """Spin sees the states and kinds of violations of the interpreter, the engine its verdict."""
     try:
         expected = reference.search(program)
     except TooBig:

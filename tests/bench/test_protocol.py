@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-
 from bench import promela, spin
 from bench.protocol import Size, World, coarse, fine
 from bench.reference.kvm_protocol import Explored, Protocol, explore
 from bench.sizes import SIZES, Counted
 from bench.spin import verifier
+
 from mmunotify.check.search import Found, Search, Verdict
 from mmunotify.compile import compile_world
 from mmunotify.compile.reduce import MIXES, mix, reduce

@@ -80,9 +80,9 @@ def test_reasons_are_needed() -> None:
     """No reason is left of a block that is gone."""
     found = [b for page in WRITTEN for b in blocks(page) if b.language == "text"]
     for name, beginning in NOT_RUN:
-        assert any(
-            b.page.name == name and b.text.lstrip().startswith(beginning) for b in found
-        ), f"{name}: no text block begins with {beginning!r}"
+        assert any(b.page.name == name and b.text.lstrip().startswith(beginning) for b in found), (
+            f"{name}: no text block begins with {beginning!r}"
+        )
 
 
 def test_errors_page_is_fresh() -> None:
@@ -137,7 +137,9 @@ def test_elision() -> None:
 def test_wrong_output_is_found(tmp_path: Path) -> None:
     """What a command does not show is no match, whatever is normalised."""
     page = tmp_path / "page.md"
-    page.write_text("```console\n$ mmunotify explain E302\nE302  the file defines a driver\n...\n```\n")
+    page.write_text(
+        "```console\n$ mmunotify explain E302\nE302  the file defines a driver\n...\n```\n"
+    )
     [exchange] = exchanges(blocks(page)[0])
     folder = tmp_path / "folder"
     folder.mkdir()

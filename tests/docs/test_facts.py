@@ -10,8 +10,8 @@ from importlib import resources
 import pytest
 from docs.console import ROOT
 
-from mmunotify.check.run import chosen_scenarios
 from mmunotify.check.options import Options
+from mmunotify.check.run import chosen_scenarios
 from mmunotify.check.subject import load
 from mmunotify.cli import check as check_verb
 from mmunotify.errors import Exit

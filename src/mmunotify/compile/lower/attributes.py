@@ -94,7 +94,13 @@ def _of_constant(low: Lowering, base: Const, name: str, node: ast.AST) -> Value:
 def _unknown(low: Lowering, value: Any, name: str, node: ast.AST) -> Exception:
     kind = value.__name__ if isinstance(value, type | ModuleType) else type(value).__name__
     if value is None:
-        return low.refuse("E205", node, f"None has no attribute {name}")
+        return low.refuse(
+            "E205",
+            node,
+            f"None has no attribute {name}",
+            "set-up put None here, and no body ever assigns anything else",
+            "assign an object of the model somewhere, or drop this line",
+        )
     known = [n for n in dir(value) if not n.startswith("__")]
     return low.refuse(
         "E110",

@@ -194,6 +194,8 @@ class Lowering:
         calls = [f for f in self.stack[1:] if f.call >= 0][-1:]
         place = [self.session.locations[f.call] for f in calls]
         here = self.frame.function.file.path
+        if here in self.session.cover_files:  # the user's own line needs no explanation
+            return ()
         return tuple(f"called from {p.file}:{p.line}" for p in place if p.file != here)
 
     def note(self, refused: Refused) -> None:

@@ -119,7 +119,7 @@ def _subscript(low: Lowering, node: ast.Subscript) -> Value:
         return base.items[key.value]
     if isinstance(base, Const) and isinstance(base.value, list | tuple | range | Pages):
         return _of_sequence(low, tuple(base.value), key, node)
-    kind = type(base.value).__name__ if isinstance(base, Const) else "this value"
+    kind = f"a {type(base.value).__name__}" if isinstance(base, Const) else "this value"
     raise low.refuse(
         "E208" if isinstance(base, Const) and isinstance(base.value, dict) else "E104",
         node,

@@ -67,6 +67,10 @@ def _poison(low: Lowering, statement: ast.stmt) -> None:
     for node in ast.walk(statement):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             low.frame.env[node.id] = POISON
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            low.frame.env[node.name] = POISON
+        elif isinstance(node, ast.alias):
+            low.frame.env[node.asname or node.name.split(".")[0]] = POISON
 
 
 def _lower(low: Lowering, statement: ast.stmt) -> None:
