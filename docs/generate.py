@@ -18,13 +18,14 @@ from textwrap import fill
 
 from mmunotify.codes import CODES, Code
 
-__all__ = ["ERRORS", "errors_page", "main"]
+__all__ = ["ERRORS", "errors_page", "main", "renewed"]
 
 ROOT = Path(__file__).parents[1]
 ERRORS = ROOT / "docs" / "errors.md"
 ELISION = "..."  # as in docs/blocks.py, which a script in this folder cannot import by its name
 _WIDTH = 100
 _ALIKE = 0.75
+_SPEED = "speed "
 _DIGITS = re.compile(r"\d+")
 
 _HEAD = """\
@@ -85,28 +86,38 @@ def _refresh(page: Path) -> Iterator[str]:
 
     lines = page.read_text().splitlines()
     with tempfile.TemporaryDirectory() as folder:
-        found = [pair for pair in transcript(page, Path(folder)) if not agrees(*pair)]
+        found = list(transcript(page, Path(folder)))
     for exchange, shown in reversed(found):
-        output = _output(list(exchange.shown), [line.rstrip() for line in shown])
-        if output and agrees(replace(exchange, shown=tuple(output)), shown):
-            lines[exchange.line : exchange.line + len(exchange.shown)] = output
-        else:
+        old = list(exchange.shown)
+        output = renewed(old, [line.rstrip() for line in shown])
+        if agrees(replace(exchange, shown=tuple(output)), shown):
+            lines[exchange.line : exchange.line + len(old)] = _timeless(old, output)
+        elif not agrees(exchange, shown):
             yield str(exchange)
     page.write_text("".join(f"{line}\n" for line in lines))
 
 
-def _output(page: list[str], shown: list[str]) -> list[str]:
+def _timeless(old: list[str], output: list[str]) -> list[str]:
+    """Return `output` with what was measured before, so that a second run changes nothing."""
+    speeds = [line for line in old if line.lstrip().startswith(_SPEED)]
+    places = [n for n, line in enumerate(output) if line.lstrip().startswith(_SPEED)]
+    for place, speed in zip(places, speeds, strict=False):
+        output[place] = speed
+    return output
+
+
+def renewed(page: list[str], shown: list[str]) -> list[str]:
     """Return `shown`, shortened where the page is; [] if the lines it keeps cannot be found."""
     runs: list[list[str]] = [[]]
     for line in page:
-        if line.strip() == ELISION:
+        if line == ELISION:  # with an indent it is what the command prints
             runs.append([])
         else:
             runs[-1].append(line)
-    if len(runs) == 1:
-        return shown
     while shown and not shown[-1]:
         shown = shown[:-1]
+    if len(runs) == 1:
+        return shown + [""] * (len(page) - len("\n".join(page).rstrip("\n").split("\n")))
     found: list[str] = []
     at = 0
     for number, run in enumerate(runs):
@@ -131,9 +142,19 @@ def _likeness(run: list[str], lines: list[str]) -> float:
         return 1.0
     if len(lines) < len(run):
         return 0.0
-    words = (" ".join(" ".join(some).split()) for some in (run, lines[: len(run)]))
-    one, two = (_DIGITS.sub("0", text) for text in words)
+    pairs = [_cut(*pair) for pair in zip(run, lines[: len(run)], strict=True)]
+    one, two = (
+        _DIGITS.sub("0", " ".join(" ".join(some).split())) for some in zip(*pairs, strict=True)
+    )
     return SequenceMatcher(None, one, two, autojunk=False).ratio()
+
+
+def _cut(wanted: str, line: str) -> tuple[str, str]:
+    """Return both without what a page leaves out at the end of a line."""
+    if wanted.endswith(f" {ELISION}"):
+        wanted = wanted.removesuffix(ELISION).rstrip()
+        line = line[: len(wanted)]
+    return wanted, line
 
 
 if __name__ == "__main__":

@@ -154,3 +154,68 @@ def test_what_cannot_be_said_is_listed() -> None:
     """A step without an end is refused, by thread and boundary."""
     with pytest.raises(Unexportable, match=r"spinner, boundary 1: a step of more than"):
         promela(endless_step())
+
+
+def stale_snapshots() -> Program:
+    """Return a program whose snapshots are taken and bumped in one step and across steps."""
+    b = Builder()
+    snapshots = [b.cell(f"s{n}", 0, 2, 0) for n in range(3)]
+    t = b.thread("t", 2)
+    t.boundary()
+    b.emit(Op.CONST, snapshots[0], 1)
+    b.emit(Op.BUMP, 0)  # known to be fresh
+    b.emit(Op.CONST, snapshots[1], 1)
+    b.emit(Op.STEP, 1)
+    t.boundary()
+    b.emit(Op.BUMP, 0)  # whatever they are
+    b.emit(Op.END)
+    b.predicate(PredicateKind.FINAL, "stale", "holds")
+    for n, snapshot in enumerate(snapshots):
+        b.emit(Op.CONST, "want", (2, 2, 0)[n])
+        b.emit(Op.EQ, f"as{n}", snapshot, "want")
+    b.emit(Op.AND, "holds", "as0", "as1")
+    b.emit(Op.AND, "holds", "holds", "as2")
+    b.emit(Op.END)
+    b.epochs = (tuple(snapshots),)
+    return b.build()
+
+
+@needs_spin
+def test_epochs() -> None:
+    """Fresh snapshots become stale, whether the step knows them or not."""
+    agree(stale_snapshots())
+
+
+@needs_spin
+@pytest.mark.parametrize("daemon", [False, True])
+def test_daemons_may_wait_for_ever(daemon: bool) -> None:
+    """Only a thread that is no daemon is missed when nobody can move."""
+    b = Builder()
+    never = b.cell("never", 0, 1, 0)
+    b.thread("t", 1, daemon=daemon).boundary()
+    b.emit(Op.WAIT, never)
+    b.emit(Op.END)
+    assert judged(b.build()).deadlock is not daemon
+
+
+@needs_spin
+@pytest.mark.parametrize("op", [Op.DIV, Op.MOD])
+def test_division_rounds_down(op: Op) -> None:
+    """Quotients and rests of all signs are those of the interpreter."""
+    b = Builder()
+    x, y = b.cell("x", -3, 3, 0), b.cell("y", -2, 2, 0)
+    found = b.cell("found", -8, 8, 0)
+    t = b.thread("t", 2)
+    t.boundary()
+    b.emit(Op.CHOOSE, x, -3, 7)
+    b.emit(Op.CHOOSE, y, -2, 5)
+    b.emit(Op.WAIT, y)
+    b.emit(Op.STEP, 1)
+    t.boundary()
+    b.emit(op, found, x, y, 0)
+    b.emit(Op.END)
+    b.failure("division")
+    program = b.build()
+    text = promela(program)
+    agree(program)
+    assert text.count("%") > 0  # the values are not known when the text is made

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from docs.blocks import Block, blocks, is_excerpt, matches
 from docs.console import PAGES, ROOT, Shell, agrees, exchanges, transcript
-from docs.generate import ERRORS, errors_page
+from docs.generate import ERRORS, errors_page, renewed
 
 LANGUAGES = {"python", "console", "text"}
 # Its examples are parsed by tests/errors/test_codes.py, and the page is compared as a whole here.
@@ -132,6 +132,15 @@ def test_elision() -> None:
     assert not matches(["...", "c"], lines)
     assert not matches(["a", "...", "d", "...", "b"], lines)
     assert not matches(["a", "b", "c", "b", "...", "b"], lines)
+
+
+def test_shortened_output_is_renewed() -> None:
+    """`make docs` finds the lines that a page keeps, though numbers in them have changed."""
+    printed = ["FAIL  x  a.py:8", "  12 steps", "", "  1  lock", "  9  free", "", "why   step 9"]
+    kept = ["FAIL  x ...", "  11 steps", "...", "  8  free", "...", "why   step 8"]
+    assert renewed(kept, printed) == [kept[0], printed[1], "...", printed[4], "...", printed[6]]
+    assert renewed(["FAIL ...", "...", "  2  another statement"], printed) == []
+    assert renewed(["anything"], printed) == printed
 
 
 def test_wrong_output_is_found(tmp_path: Path) -> None:

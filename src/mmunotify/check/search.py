@@ -216,8 +216,8 @@ class Search:
     ) -> Found:
         """Search until everything is decided or a limit is reached; a later call goes on.
 
-        `max_states` counts all calls, `max_seconds` this one. `max_bytes` bounds the memory of
-        states and slots; None means 80 % of what the machine
+        `max_states` counts the states of all calls, `max_seconds` the time of this one.
+        `max_bytes` bounds the memory of states and slots; None means 80 % of what the machine
         has free. Levels of fewer than `parallel_from` states are left to one of the `workers`:
         a search that stays below is the same every time. Random walks of `walk_steps` steps in
         all come first unless `walks` is false; a violation they find ends the run unless

@@ -103,7 +103,7 @@ def imported(origin: Origin) -> type[Driver]:
 
 def load(spec: str) -> list[Subject]:
     """Return the drivers that `FILE` or `FILE:Class` names; raise `DiagnosticError`."""
-    file, _, wanted = (spec, "", "") if Path(spec).exists() else spec.partition(":")
+    file, colon, wanted = (spec, "", "") if Path(spec).exists() else spec.partition(":")
     module = _module(file)
     found = [
         value
@@ -113,7 +113,7 @@ def load(spec: str) -> list[Subject]:
         and value.__module__ == module.__name__
     ]
     found = list(dict.fromkeys(found))  # a class may have two names
-    if wanted:
+    if colon:
         subjects = [Subject(_named(found, wanted, file), file)]
     elif found:
         bases = {base for cls in found for base in cls.__mro__[1:]}

@@ -81,7 +81,7 @@ def _named(roots: list[tuple[str, Any]]) -> Iterable[tuple[str, Any]]:
 
 
 def _pages(objects: Objects) -> int:
-    found = [p.count for p in objects.kept if isinstance(p, Pages)]
+    found = [len(p) for p in objects.kept if isinstance(p, Pages)]
     return max(found, default=0)
 
 

@@ -18,14 +18,15 @@ class Pages(Sequence[int]):
     def __init__(self, count: int) -> None:
         if not 1 <= count <= 127:
             raise ValueError(f"Pages({count}): needs 1 to 127 pages")
-        self.count = count
+        self.size = count
 
     def __len__(self) -> int:
-        return self.count
+        return self.size
 
     @overload
     def __getitem__(self, index: int) -> int: ...
     @overload
     def __getitem__(self, index: slice) -> Sequence[int]: ...
     def __getitem__(self, index: int | slice) -> int | Sequence[int]:
-        return range(self.count)[index]
+        found: int | Sequence[int] = range(self.size)[index]
+        return found

@@ -12,8 +12,8 @@ from mmunotify.ir.ops import Op
 
 __all__ = [
     "WIDEST",
+    "Comparison",
     "Expression",
-    "Test",
     "Unexportable",
     "binary",
     "constant",
@@ -41,7 +41,7 @@ class Expression:
     text: str
     low: int
     high: int
-    test: Test | None = None
+    test: Comparison | None = None
     root: str = ""
     more: int = 0
 
@@ -54,13 +54,13 @@ class Expression:
         """The value, if it is known."""
         return self.low if self.low == self.high else None
 
-    def truth(self) -> Test:
+    def truth(self) -> Comparison:
         """Return the test whether it is not zero."""
-        return self.test if self.test is not None else Test("!=", self, constant(0))
+        return self.test if self.test is not None else Comparison("!=", self, constant(0))
 
 
 @dataclass(frozen=True)
-class Test:
+class Comparison:
     """A comparison of two values."""
 
     operator: str
@@ -72,9 +72,9 @@ class Test:
         """The comparison as Promela text."""
         return f"({self.left.text} {self.operator} {self.right.text})"
 
-    def negated(self) -> Test:
+    def negated(self) -> Comparison:
         """Return the opposite test."""
-        return Test(_OPPOSITE[self.operator], self.left, self.right)
+        return Comparison(_OPPOSITE[self.operator], self.left, self.right)
 
 
 _OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", "<=": ">", ">": "<="}
@@ -86,7 +86,7 @@ def constant(value: int) -> Expression:
     return Expression(text, value, value)
 
 
-def truth_of(test: Test) -> Expression:
+def truth_of(test: Comparison) -> Expression:
     """Return the truth of a comparison, as 0 or 1."""
     return Expression(test.text, 0, 1, test)
 
@@ -101,7 +101,7 @@ def plus(value: Expression, more: int) -> Expression:
     return Expression(text, value.low + moved, value.high + moved, None, root, more)
 
 
-def select(test: Test, yes: Expression, no: Expression) -> Expression:
+def select(test: Comparison, yes: Expression, no: Expression) -> Expression:
     """Return `yes` where the test holds, else `no`."""
     if yes.text == no.text:
         return yes
@@ -119,7 +119,7 @@ def select(test: Test, yes: Expression, no: Expression) -> Expression:
 def binary(op: Op, left: Expression, right: Expression) -> Expression:
     """Return the value of a binary operation; a division's divisor is known not to be zero."""
     if op in _COMPARISONS:
-        return truth_of(Test(_COMPARISONS[op], left, right))
+        return truth_of(Comparison(_COMPARISONS[op], left, right))
     if left.value is not None and right.value is not None:
         return constant(_ARITHMETIC[op](left.value, right.value))
     if op is Op.ADD and (left.value is not None or right.value is not None):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mmunotify.compile.promela.expression import Expression, Test
+from mmunotify.compile.promela.expression import Comparison, Expression
 
 __all__ = ["Facts"]
 
@@ -23,7 +23,7 @@ class Facts:
         """Return a copy that goes its own way."""
         return Facts(self.clauses, dict(self.bounds))
 
-    def decide(self, test: Test) -> bool | None:
+    def decide(self, test: Comparison) -> bool | None:
         """Return whether the test holds, or None if it may or may not."""
         if test.text in self.clauses:
             return True
@@ -45,7 +45,7 @@ class Facts:
             case _:
                 return _three(same or d <= a, b < c)
 
-    def assume(self, test: Test) -> None:
+    def assume(self, test: Comparison) -> None:
         """Note that the test holds, which `decide` left open."""
         self.clauses += (test.text,)
         self._narrow(test)
@@ -54,7 +54,7 @@ class Facts:
         low, high = self.bounds.get(value.text, (value.low, value.high))
         return max(low, value.low), min(high, value.high)
 
-    def _narrow(self, test: Test) -> None:
+    def _narrow(self, test: Comparison) -> None:
         left, right = test.left, test.right
         (a, b), (c, d) = self._of(left), self._of(right)
         match test.operator:

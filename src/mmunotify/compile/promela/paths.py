@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mmunotify.compile.promela.expression import (
+    Comparison,
     Expression,
-    Test,
     Unexportable,
     binary,
     constant,
@@ -142,7 +142,7 @@ class _Walker:
         self.finished.append(path)
         return []
 
-    def split(self, path: Path, test: Test) -> tuple[Path | None, Path | None]:
+    def split(self, path: Path, test: Comparison) -> tuple[Path | None, Path | None]:
         """Return the path on which the test holds and the one on which it does not."""
         decided = path.facts.decide(test)
         if decided is not None:
@@ -171,9 +171,9 @@ class _Walker:
             test, target = (truth.negated() if i.op is Op.JZ else truth), i.b
         elif i.op in (Op.JEQK, Op.JNEK):
             operator = "==" if i.op is Op.JEQK else "!="
-            test, target = Test(operator, first, constant(i.b)), i.c
+            test, target = Comparison(operator, first, constant(i.b)), i.c
         else:
-            test, target = Test(_JUMPS[i.op], first, self.read(path, i.b)), i.c
+            test, target = Comparison(_JUMPS[i.op], first, self.read(path, i.b)), i.c
         join, before = self.joins.get(path.at), path.facts.fork()
         taken, not_taken = self.split(path, test)
         if taken is not None:
@@ -181,7 +181,7 @@ class _Walker:
         ways = [*([taken] if taken is not None else []), *self.on(not_taken)]
         return self.merge(ways, test, before, join) if join is not None and ways[1:] else ways
 
-    def merge(self, ways: list[Path], test: Test, before: Facts, join: int) -> list[Path]:
+    def merge(self, ways: list[Path], test: Comparison, before: Facts, join: int) -> list[Path]:
         """Run the ways from a test on to `join`; make one of them, if each has not split."""
         there = [self.run_to(way, join) for way in ways]
         arrived = [path for paths in there for path in paths]
@@ -205,7 +205,7 @@ class _Walker:
                 ways += reversed(self.instruction(way))
         return arrived
 
-    def require(self, path: Path, tests: Sequence[Test], failure: int) -> Path | None:
+    def require(self, path: Path, tests: Sequence[Comparison], failure: int) -> Path | None:
         """Return the path on which all tests hold; where one does not, it fails."""
         held: Path | None = path
         for test in tests:
@@ -223,16 +223,22 @@ class _Walker:
             self.data(held, i)
         return held
 
-    def conditions(self, path: Path, i: Instr) -> tuple[list[Test], int]:
+    def conditions(self, path: Path, i: Instr) -> tuple[list[Comparison], int]:
         """Return what must hold for an operation not to fail, and its failure."""
         if i.op in (Op.DIV, Op.MOD):
-            return [Test("!=", self.read(path, i.c), constant(0))], i.d
+            return [Comparison("!=", self.read(path, i.c), constant(0))], i.d
         if i.op in (Op.LDX, Op.LDT, Op.STX):
             index = self.read(path, i.b if i.op is Op.STX else i.c)
-            return [Test(">=", index, constant(0)), Test("<", index, constant(i.d))], i.e
+            return [
+                Comparison(">=", index, constant(0)),
+                Comparison("<", index, constant(i.d)),
+            ], i.e
         if i.op is Op.RANGE:
             value = self.read(path, i.a)
-            return [Test(">=", value, constant(i.b)), Test("<=", value, constant(i.c))], i.d
+            return [
+                Comparison(">=", value, constant(i.b)),
+                Comparison("<=", value, constant(i.c)),
+            ], i.d
         if i.op is Op.ASSERT:
             return [self.read(path, i.a).truth()], i.b
         return [], -1
@@ -308,7 +314,7 @@ class _Walker:
         """Return those slots that `here` does not replace by their value."""
         return [slot for slot in slots if self.read(path, slot).value is None]
 
-    def known(self, path: Path, test: Test) -> Expression:
+    def known(self, path: Path, test: Comparison) -> Expression:
         """Return the truth of a test, as a constant where it is decided."""
         decided = path.facts.decide(test)
         return truth_of(test) if decided is None else constant(int(decided))
@@ -335,7 +341,9 @@ class _Walker:
         if any(slot in path.values for slot in elements):
             value = self.read(path, elements[-1])
             for n in reversed(range(i.d - 1)):
-                value = select(Test("==", index, constant(n)), self.read(path, i.b + n), value)
+                value = select(
+                    Comparison("==", index, constant(n)), self.read(path, i.b + n), value
+                )
         else:
             value = self.names.element_at_start(i.b, index, i.d)
         here = self.names.element(i.b, self.here(path, i.c), i.d)
@@ -351,7 +359,7 @@ class _Walker:
         text = self.names.write_element(i.a, self.here(path, i.b), i.d, self.here(path, i.c))
         path.body.append(_Statement(text, -1, self.unknown(path, [i.b, i.c])))
         for n in range(i.d):
-            test = Test("==", index, constant(n))
+            test = Comparison("==", index, constant(n))
             path.values[i.a + n] = select(test, value, self.read(path, i.a + n))
 
     def begin(self, path: Path, array: Sequence[int]) -> None:
@@ -369,8 +377,8 @@ class _Walker:
             return
         value = now = entries[-1]
         for n in reversed(range(i.d - 1)):
-            value = select(Test("==", index, constant(n)), entries[n], value)
-            now = select(Test("==", here, constant(n)), entries[n], now)
+            value = select(Comparison("==", index, constant(n)), entries[n], value)
+            now = select(Comparison("==", here, constant(n)), entries[n], now)
         self.write(path, i.a, value, now, [i.c])
 
     def bump(self, path: Path, epoch: int) -> None:
@@ -378,8 +386,8 @@ class _Walker:
         for slot in self.program.epochs[epoch]:
             value, here = self.read(path, slot), self.here(path, slot)
             if value.value is None:
-                stale = select(Test("==", value, constant(1)), constant(2), value)
-                now = select(Test("==", here, constant(1)), constant(2), here)
+                stale = select(Comparison("==", value, constant(1)), constant(2), value)
+                now = select(Comparison("==", here, constant(1)), constant(2), here)
                 self.write(path, slot, stale, now, [slot])
             elif value.value == 1:
                 self.write(path, slot, constant(2))
