@@ -210,6 +210,7 @@ Problem check_ample(const Program& p, const Ample& a) {
 using Denoted = std::map<std::vector<std::int32_t>, std::set<std::int32_t>>;
 
 Problem check_values(const Kind::Valued& group, std::vector<bool>& valued, Denoted& denoted) {
+  if (group.cells.empty()) return {};  // a label that no cell has
   const bool known = denoted.contains(group.cells);
   auto& values = denoted[group.cells];
   for (auto value : group.values)
