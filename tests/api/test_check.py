@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.api.drivers import Forgetful, Right
 
 import mmunotify
 from mmunotify import CheckFailed, CheckResult, DiagnosticError, assert_holds, check
@@ -16,7 +17,6 @@ from mmunotify.drivers.kvm import Kvm
 from mmunotify.report import render_page, render_text
 from mmunotify.trace.file import encode_result, read_result, write_result
 from mmunotify.trace.record import Result, Statistics
-from tests.api.drivers import Forgetful, Right
 
 ROOT = Path(__file__).parents[2]
 BUGGY = ROOT / "examples" / "kvm_without_retry.py"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from tests.api.drivers import NeverReached, OwnAlways, OwnNever, Right, Worried
+
 from mmunotify import CheckResult, check, reachable
 from mmunotify.check.predicates import own_predicates, own_properties
 from mmunotify.lang.predicate import Quantifier, quantifier_of
-from tests.api.drivers import NeverReached, OwnAlways, OwnNever, Right, Worried
 
 
 def last_changes(result: CheckResult) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.cli.command import BUGGY, RIGHT, is_one_error, mmunotify, written
 
 from mmunotify.cli.main import main
-from tests.cli.command import BUGGY, RIGHT, is_one_error, mmunotify, written
 
 INIT = """
 class Mine(Driver):

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.cli.command import COMMAND, RIGHT, ROOT, mmunotify
 
 KVM = ROOT / "src" / "mmunotify" / "drivers" / "kvm.py"

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.cli.command import BUGGY, COMMAND, RIGHT, mmunotify, written
 
 from mmunotify.cli import main as module
 from mmunotify.cli.main import main
 from mmunotify.terms import VERSION
-from tests.cli.command import BUGGY, COMMAND, RIGHT, mmunotify, written
 
 ENGINE = ("mmunotify._core", "mmunotify.check", "mmunotify.compile", "mmunotify.report", "msgspec")
 

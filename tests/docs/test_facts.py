@@ -105,5 +105,6 @@ def test_the_last_stage_holds() -> None:
     from mmunotify.check.run import run
 
     [subject] = load(str(ROOT / "examples/tutorial/stage6_release.py"))
-    assert run(subject).verdict == "HOLDS"
-    assert len(run(subject).scenarios) == len(chosen_scenarios(subject.driver, Options()))
+    result = run(subject)
+    assert result.verdict == "HOLDS"
+    assert len(result.scenarios) == len(chosen_scenarios(subject.driver, Options()))

@@ -360,9 +360,11 @@ class PlainRun:
             raise self._error
         assert self._outcome is not None
         ending, violation = self._outcome
-        if ending is Ending.DONE:
+        if violation is None:
+            violation = self._own_violation()
+        if violation is None and ending is Ending.DONE:
             violation = self._final_violation()
-            ending = Ending.VIOLATION if violation else Ending.DONE
+        ending = Ending.VIOLATION if violation else ending
         schedule = tuple(Move(thread, tuple(choices)) for thread, choices in self._moves)
         return Outcome(ending, schedule, violation)
 
@@ -384,6 +386,16 @@ class PlainRun:
         for worker in self._workers:
             if worker.python.is_alive():
                 worker.python.join()
+
+    def _own_violation(self) -> Violation | None:
+        """Return the user's predicate that the state at the end violates, if any."""
+        for name, predicate in self.world.always.items():
+            if not predicate():
+                return Violation(name, "it is false in this state")
+        for name, predicate in self.world.never.items():
+            if predicate():
+                return Violation(name, "it is true in this state")
+        return None
 
     def _final_violation(self) -> Violation | None:
         for name, predicate in self.world.finals:

@@ -75,7 +75,7 @@ def allocate(items: list[Item], regs: list[Reg]) -> Allocation:
     may = {n: _may_hold(items[n], flow.live[n], across, scopes) for n in steps}
     assigned = _dirty(items, flow, may, {r.number: r.number for r in regs})
     held = {n: mask & assigned[n] for n, mask in may.items()}
-    conflicts = _conflicts(items, flow, held, across, len(regs))
+    conflicts = _conflicts(items, flow, held, len(regs))
     stored = _colour([r for r in regs if across >> r.number & 1], conflicts)
     used = sum({1 << r.number for item in items for r in writes(item)})
     scratch = _colour([r for r in regs if (used & ~across) >> r.number & 1], conflicts)
@@ -109,9 +109,7 @@ def _bits(mask: int) -> list[int]:
     return found
 
 
-def _conflicts(
-    items: list[Item], flow: Flow, held: dict[int, int], across: int, count: int
-) -> list[int]:
+def _conflicts(items: list[Item], flow: Flow, held: dict[int, int], count: int) -> list[int]:
     conflicts = [0] * count
     for n, item in enumerate(items):
         for reg in writes(item):

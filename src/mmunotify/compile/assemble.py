@@ -29,7 +29,7 @@ from mmunotify.ir.program import (
 from mmunotify.lang.counter import Epoch
 from mmunotify.lang.thread import Thread as SourceThread
 
-__all__ = ["Lowered", "Judge", "assemble"]
+__all__ = ["Judge", "Lowered", "assemble"]
 
 
 @dataclass
@@ -144,9 +144,7 @@ class _Assembler:
             self.table.extend(values)
         return self.tables[values]
 
-    def instruction(
-        self, item: Item, places: dict[int, int], starts: dict[int, int]
-    ) -> Instr:
+    def instruction(self, item: Item, places: dict[int, int], starts: dict[int, int]) -> Instr:
         assert item.op is not None
         item = self._constant_load(item)
         assert item.op is not None
@@ -167,7 +165,8 @@ class _Assembler:
             else:
                 assert isinstance(arg, int)
                 fields[n] = arg
-        return Instr(item.op, *fields, location=item.location)
+        a, b, c, d, e = fields
+        return Instr(item.op, a, b, c, d, e, item.location)
 
     def _constant_load(self, item: Item) -> Item:
         """An indexed load of what no body changes reads the constant table."""
@@ -214,9 +213,7 @@ def _touched(emitters: list[Emitter]) -> dict[int, set[int]]:
     return touched
 
 
-def assemble(
-    session: Session, lowered: list[Lowered], judges: list[Judge], pages: int
-) -> Program:
+def assemble(session: Session, lowered: list[Lowered], judges: list[Judge], pages: int) -> Program:
     """Return the program of all threads and predicates."""
     for emitter in [*(one.emitter for one in lowered), *(j.emitter for j in judges)]:
         emitter.items = tidy(emitter.items)
@@ -326,9 +323,7 @@ def _started(program: Program) -> Program:
         prologue = program.code[thread.entries[0] :]
         if len(ways) != 1 or not isinstance(ways[0].result, Stepped) or _chooses(prologue):
             continue
-        cells = [
-            replace(c, initial=v) for c, v in zip(cells, ways[0].result.state, strict=True)
-        ]
+        cells = [replace(c, initial=v) for c, v in zip(cells, ways[0].result.state, strict=True)]
     return replace(program, cells=tuple(cells))
 
 
@@ -339,5 +334,3 @@ def _chooses(code: tuple[Instr, ...]) -> bool:
         if instruction.op in (Op.STEP, Op.END):
             return False
     return False
-
-

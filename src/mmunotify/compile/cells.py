@@ -1,4 +1,4 @@
-"""The cells of a program: which storages need some, what they are called, what they hold at first."""
+"""The cells of a program: which storages need some, their names, what they hold at first."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def value_names(kind: Type, objects: Objects) -> tuple[str, ...]:
     if isinstance(kind, IntType) and kind.label == PAGE and kind.low >= 0:
         return (*none, *(page_name(p) for p in range(kind.low, kind.high + 1)))
     if isinstance(kind, IntType) and kind.nullable:
-        return (*none, *(str(v) for v in range(0, kind.high + 1)))
+        return (*none, *(str(v) for v in range(kind.high + 1)))
     return ()
 
 
@@ -63,9 +63,9 @@ class SharedCells:
         """Make the cells of every storage in `touched` that some body changes."""
         made = cls([], {}, storages)
         for storage in storages.all:
-            if storage.mutable and storage.key in touched:
-                if not isinstance(storage.owners[0], Epoch):
-                    made._add(storage)
+            counts = storage.mutable and storage.key in touched
+            if counts and not isinstance(storage.owners[0], Epoch):
+                made._add(storage)
         made._shorten()
         return made
 
@@ -114,9 +114,7 @@ class SharedCells:
     def constants(self, storage: Storage) -> tuple[int, ...]:
         """Return the codes of a storage that no body changes."""
         objects = self.storages.objects
-        return tuple(
-            encode(v, storage.type, objects) for v in self.storages.initial(storage)
-        )
+        return tuple(encode(v, storage.type, objects) for v in self.storages.initial(storage))
 
 
 def _stem(name: str) -> str:

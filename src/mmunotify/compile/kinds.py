@@ -54,9 +54,7 @@ def _pages(shared: SharedCells, pages: int) -> SymmetryKind:
             first = shared.first[storage.key]
             for cell in range(storage.length):
                 columns[cell % storage.width].append(first + cell)
-    return SymmetryKind(
-        PAGE, pages, tuple(map(tuple, columns)), ((PAGE, tuple(range(pages))),)
-    )
+    return SymmetryKind(PAGE, pages, tuple(map(tuple, columns)), ((PAGE, tuple(range(pages))),))
 
 
 def _family(shared: SharedCells, name: str, members: list[Any]) -> SymmetryKind | None:
@@ -87,9 +85,7 @@ def _threads(
         thread = threads[number]
         receiver = getattr(thread.body, "__self__", None)
         roots.append([thread, receiver, *thread.args])
-    same = [
-        n for n in range(len(roots[0])) if any(r[n] is not roots[0][n] for r in roots[1:])
-    ]
+    same = [n for n in range(len(roots[0])) if any(r[n] is not roots[0][n] for r in roots[1:])]
     if any(not is_model_object(r[n]) for r in roots for n in same):
         return None
     bundles = _bundles(shared.storages.objects, [[r[n] for n in same] for r in roots])
@@ -117,11 +113,11 @@ def _bundles(objects: Objects, roots: list[list[Any]]) -> list[list[Any]] | None
         for name in sorted(vars(row[0])) if hasattr(row[0], "__dict__") else []:
             parts = [vars(o).get(name) for o in row]
             distinct = len({id(p) for p in parts}) == len(parts)
-            if all(is_model_object(p) and objects.knows(p) for p in parts) and distinct:
-                if id(parts[0]) not in seen and not any(p is o for p, o in zip(parts, row)):
-                    seen.add(id(parts[0]))
-                    for bundle, part in zip(bundles, parts, strict=True):
-                        bundle.append(part)
+            own = distinct and all(is_model_object(p) and objects.knows(p) for p in parts)
+            if own and id(parts[0]) not in seen:
+                seen.add(id(parts[0]))
+                for bundle, part in zip(bundles, parts, strict=True):
+                    bundle.append(part)
     return bundles
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 
 __all__ = ["Names", "names_of"]
 
@@ -121,7 +121,7 @@ def _is_alias(bindings: list[_Binding], loads: list[_Binding]) -> bool:
     return all(load.order > bound.order and load.block[:depth] == bound.block for load in loads)
 
 
-@lru_cache(maxsize=None)
+@cache
 def names_of(node: ast.FunctionDef) -> Names:
     """Return what `node` binds and which of it are variables."""
     visitor = _Visitor()

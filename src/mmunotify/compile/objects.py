@@ -85,7 +85,7 @@ class Objects:
     def _discover(self, queue: deque[tuple[str, Any]]) -> None:
         while queue:
             name, value = queue.popleft()
-            if isinstance(value, _PLAIN) or isinstance(value, type | ModuleType):
+            if isinstance(value, (*_PLAIN, type, ModuleType)):
                 continue
             if id(value) in self._seen:
                 continue

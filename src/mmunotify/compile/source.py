@@ -43,7 +43,7 @@ class Function:
     @property
     def code(self) -> CodeType:
         """The code object, which identifies the function."""
-        code: CodeType = self.python.__code__  # type: ignore[attr-defined]
+        code: CodeType = self.python.__code__
         return code
 
 

@@ -6,6 +6,8 @@ dynamically) only grows; lowering is repeated until nothing grows any more.
 
 from __future__ import annotations
 
+import inspect
+import sys
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -141,10 +143,10 @@ class Storages:
         storage = self._make(whole, name, owners, 1)
         for owner in owners:
             self._attributes[id(owner), name] = storage
-            self._widen(storage, self._initial_type(storage, owner, name))
+            self._widen(storage, self._initial_type(owner, name))
         return storage
 
-    def _initial_type(self, storage: Storage, owner: Any, name: str) -> Type:
+    def _initial_type(self, owner: Any, name: str) -> Type:
         if isinstance(owner, Counter):
             return IntType(0, owner.high, declared=True)
         if isinstance(owner, Epoch):
@@ -224,12 +226,10 @@ class Storages:
 
 
 def _annotation(cls: type, name: str) -> Any:
-    found = cls.__dict__.get("__annotations__", {}).get(name)
+    found = inspect.get_annotations(cls).get(name)
     if not isinstance(found, str):
         return found
-    import sys  # annotations are strings under `from __future__ import annotations`
-
-    try:
+    try:  # annotations are strings under `from __future__ import annotations`
         return eval(found, dict(vars(sys.modules[cls.__module__])))
     except Exception:
         return None

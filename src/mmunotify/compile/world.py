@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol
 
 from mmunotify.compile.assemble import Judge, Lowered, assemble
@@ -47,20 +47,25 @@ def _predicates(world: World) -> list[Named]:
     return found
 
 
-def compile_world(world: World, cover_files: Iterable[str] = ()) -> Program:
+def compile_world(
+    world: World,
+    cover_files: Iterable[str] = (),
+    properties: Collection[str] | None = None,
+) -> Program:
     """Return the program of `world`; raise `DiagnosticError` with all errors found.
 
-    `cover_files`: source files whose executed lines the search shall report.
+    `cover_files`: source files whose executed lines the search shall report. `properties`: only
+    the assertions of these are compiled (None: all); those of the language itself always are.
     """
     threads, predicates = list(world.threads), _predicates(world)
     roots: list[tuple[str, Any]] = [("", world)]
     roots += [(t.name, t) for t in threads]
     objects = Objects(_named(roots))
     files = frozenset(cover_files)
-    session = Session(objects, files)
+    session = Session(objects, files, properties)
     for _ in range(_PASSES):
         if session.adopted:
-            session = Session(objects, files)
+            session = Session(objects, files, properties)
         session.begin_pass()
         lowered = [_thread(session, number, thread) for number, thread in enumerate(threads)]
         judges = [_judge(session, len(threads) + n, *p) for n, p in enumerate(predicates)]
@@ -97,8 +102,14 @@ def _thread(session: Session, number: int, thread: Thread) -> Lowered:
     emitter = Emitter(number)
     low = Lowering(session, emitter, thread)
     _guarded(session, lambda: calls.enter(low, thread.body, [Const(a) for a in thread.args]))
-    emitter.emit(Op.END)
+    _end(emitter)
     return Lowered(thread, emitter)
+
+
+def _end(emitter: Emitter) -> None:
+    """End the code, also where lowering thinks that nothing gets here (a wait for ever)."""
+    emitter.dead = False
+    emitter.emit(Op.END)
 
 
 def _guarded(session: Session, run: Callable[[], Any]) -> Any:
@@ -122,7 +133,7 @@ def _judge(
     known = conditions.truth(low, value, yes, no, node) if value is not None else True
     answer = Const(known) if known is not None else conditions.as_value(low, yes, no, end)
     result = operands.operand(low, answer, node)
-    emitter.emit(Op.END)
+    _end(emitter)
     return Judge(name, kind, emitter, result, Message(name, _SAYS[kind]))
 
 

@@ -53,16 +53,12 @@ def objects_of(low: Lowering, value: Value) -> Selected | None:
     return None
 
 
-def _loaded(low: Lowering, storage: Storage, reg: Reg) -> Dyn:
-    return Dyn(reg, storage.type)
-
-
 def load(low: Lowering, storage: Storage, index: int) -> Value:
     """Read one cell."""
     low.emitter.access(storage.key)
     reg = low.emitter.reg(storage.type)
     low.emitter.emit(Op.MOV, reg, Address(storage.key, index))
-    return _loaded(low, storage, reg)
+    return Dyn(reg, storage.type)
 
 
 def store(low: Lowering, storage: Storage, index: int, value: Value, node: ast.AST) -> None:
@@ -104,7 +100,7 @@ def _learn(low: Lowering, storage: Storage, value: Value, node: ast.AST) -> None
         raise operands.no_bound(low, node, storage.name)
 
 
-def _bad_index(low: Lowering, storage: Storage, reg: Reg) -> Message:
+def _bad_index(storage: Storage, reg: Reg) -> Message:
     if isinstance(reg.type, Ref):
         name = storage.attribute or storage.name
         return Message("null_dereference", f"None has no {name}")
@@ -113,11 +109,11 @@ def _bad_index(low: Lowering, storage: Storage, reg: Reg) -> Message:
 
 def load_selected(low: Lowering, storage: Storage, index: Reg) -> Value:
     """Read the cell that `index` selects."""
-    message = _bad_index(low, storage, index)
+    message = _bad_index(storage, index)
     low.emitter.access(storage.key)
     reg = low.emitter.reg(storage.type)
     low.emitter.emit(Op.LDX, reg, Address(storage.key, 0), index, storage.length, message)
-    return _loaded(low, storage, reg)
+    return Dyn(reg, storage.type)
 
 
 def store_selected(
@@ -131,7 +127,7 @@ def store_selected(
     low.emitter.access(storage.key)
     low.emitter.emit(
         Op.STX, Address(storage.key, 0), index, prepared, storage.length,
-        _bad_index(low, storage, index),
+        _bad_index(storage, index),
     )  # fmt: skip
 
 
@@ -224,17 +220,13 @@ def position(low: Lowering, keys: tuple[Any, ...], key: Value, node: ast.AST) ->
         return reg
     least, most = operands.bounds(_full(low, kind))
     mapping = tuple(codes.index(c) if c in codes else -1 for c in range(least, most + 1))
-    return _mapped(low, mapping, reg, least, _key_label(keys, low))
+    return _mapped(low, mapping, reg, least, IntType(-1, len(keys) - 1))
 
 
 def _full(low: Lowering, kind: Type) -> Type:
     if isinstance(kind, Ref):
         return IntType(0, len(low.objects.families[kind.family]) - 1)
     return kind
-
-
-def _key_label(keys: tuple[Any, ...], low: Lowering) -> Type:
-    return IntType(-1, len(keys) - 1)
 
 
 def _mapped(low: Lowering, mapping: tuple[int, ...], reg: Reg, least: int, kind: Type) -> Reg:
@@ -249,7 +241,6 @@ def _mapped(low: Lowering, mapping: tuple[int, ...], reg: Reg, least: int, kind:
 
 
 def _codes(low: Lowering, keys: tuple[Any, ...], kind: Type, node: ast.AST) -> tuple[int, ...]:
-
     suits = all(
         isinstance(k, kind.cls) if isinstance(kind, EnumType)
         else not is_scalar(k) and family_name(k) == kind.family if isinstance(kind, Ref)
@@ -294,9 +285,7 @@ def _offset(low: Lowering, reg: Reg, first: int, storage: Storage) -> Reg:
     return result
 
 
-def _two_dimensional(
-    low: Lowering, block: Reg, storage: Storage, key: Value, node: ast.AST
-) -> Reg:
+def _two_dimensional(low: Lowering, block: Reg, storage: Storage, key: Value, node: ast.AST) -> Reg:
     """Return the register with `block * width + position of key`, both checked."""
     last = len(storage.owners) - 1
     low.emitter.emit(Op.RANGE, block, 0, last, Message("null_dereference", "None is no table"))
@@ -384,5 +373,3 @@ def bump(low: Lowering, epoch: Epoch) -> None:
         low.session.changed = True
     low.emitter.access(storage.key)
     low.emitter.emit(Op.BUMP, storage.key)
-
-

@@ -59,7 +59,7 @@ def _class_attribute(cls: type, name: str) -> Any:
 
 def _bound(low: Lowering, found: Any, owner: Value, node: ast.AST) -> Value:
     """Return what a class attribute means for `owner`."""
-    if isinstance(found, property):
+    if isinstance(found, property) and found.fget is not None:
         return calls.inline(low, found.fget, [owner], {}, node)
     if isinstance(found, staticmethod):
         return Const(found.__func__)
@@ -138,9 +138,7 @@ def method_of(value: Any, name: str) -> Any:
     return found if isinstance(found, FunctionType) else None
 
 
-def _of_selected(
-    low: Lowering, base: Value, chosen: Selected, name: str, node: ast.AST
-) -> Value:
+def _of_selected(low: Lowering, base: Value, chosen: Selected, name: str, node: ast.AST) -> Value:
     objects = [o for o in chosen.objects if o is not None]
     founds = {id(_class_attribute(type(o), name)) for o in objects}
     first = _class_attribute(type(objects[0]), name)

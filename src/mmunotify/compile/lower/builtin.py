@@ -66,7 +66,7 @@ def _require(low: Lowering, node: ast.Call) -> Value:
     if not (isinstance(name, Const) and isinstance(name.value, str)):
         raise low.refuse("E104", node, "the property of require is a string")
     text = arguments.get("message")
-    intrinsics.assertion(low, name.value, arguments["condition"], text, node)
+    intrinsics.assertion(low, name.value, arguments["condition"], text)
     return Const(None)
 
 
@@ -160,7 +160,6 @@ def function(
     low: Lowering,
     python: Any,
     arguments: list[Value],
-    keywords: dict[str, Value],
     node: ast.AST,
 ) -> Value | None:
     """Return the value of a call of a builtin, or None if it is not one of these."""

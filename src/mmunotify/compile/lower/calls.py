@@ -11,6 +11,7 @@ from enum import Enum
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
+from mmunotify.compile.emit import Label
 from mmunotify.compile.lower import (
     access,
     attributes,
@@ -23,7 +24,6 @@ from mmunotify.compile.lower import (
     variables,
     ways_out,
 )
-from mmunotify.compile.emit import Label
 from mmunotify.compile.lower.context import CallExit, Frame, Lowering
 from mmunotify.compile.names import Names
 from mmunotify.compile.source import Function, function_of
@@ -151,7 +151,7 @@ def call_value(
     if isinstance(function, Poison) or any(isinstance(a, Poison) for a in arguments):
         return POISON
     if isinstance(function, Method):
-        special = intrinsics.method(low, function, arguments, keywords, node)
+        special = intrinsics.method(low, function, arguments, node)
         if special is not None:
             return special
         return inline(low, function.function, [function.owner, *arguments], keywords, node)
@@ -171,7 +171,7 @@ def _call_constant(
 ) -> Value:
     special = intrinsics.function(low, python, arguments, keywords, node)
     if special is None:
-        special = builtin.function(low, python, arguments, keywords, node)
+        special = builtin.function(low, python, arguments, node)
     if special is not None:
         return special
     if isinstance(python, MethodType):
@@ -288,7 +288,7 @@ def select(low: Lowering, items: tuple[Any, ...], reg: Reg, node: ast.AST) -> Va
         return attributes.constants(low, Selected(reg, items), list(items), node)
     for item in items:
         operands.adopt(low, item)
-    if isinstance(reg.type, IntType) and 0 <= reg.type.low and reg.type.high < len(items):
+    if isinstance(reg.type, IntType) and reg.type.low >= 0 and reg.type.high < len(items):
         return Selected(reg, items)
     operands.check_index(low, reg, len(items))
     return Selected(reg, items)
@@ -451,9 +451,7 @@ def _lower_case(text: str) -> str:
     return text[0].lower() + text[1:] if text else text
 
 
-def _inline_lambda(
-    low: Lowering, closure: Closure, arguments: list[Value], node: ast.AST
-) -> Value:
+def _inline_lambda(low: Lowering, closure: Closure, arguments: list[Value], node: ast.AST) -> Value:
     names = [a.arg for a in closure.node.args.args]
     if len(names) != len(arguments):
         raise low.refuse("E108", node, f"the lambda takes {len(names)} arguments")
@@ -468,8 +466,6 @@ def _inline_lambda(
     finally:
         low.emitter.scopes.pop()
         low.frame = before
-
-
 
 
 def enter(low: Lowering, body: Callable[..., Any], arguments: list[Value]) -> Value:

@@ -183,10 +183,12 @@ def equality(low: Lowering, node: ast.expr) -> Reg | bool | None:
         pass
     elif isinstance(left, Dyn | Selected) and isinstance(right, Const):
         nothing = right.value is None and not operands.is_nullable(left)
-        codes = [] if nothing else _codes(low, left, right.value, node)
+        codes = [] if nothing else _codes(low, left, right.value)
     positive = isinstance(node.ops[0], ast.Eq | ast.Is)
     if len(codes) != 1:
-        known = compare(low, node.ops[0], left, right, yes, no, node, (node.left, node.comparators[0]))
+        known = compare(
+            low, node.ops[0], left, right, yes, no, node, (node.left, node.comparators[0])
+        )
         if known is not None:
             return known
         return as_value(low, yes, no, low.emitter.new_label()).reg  # type: ignore[union-attr]
@@ -269,7 +271,7 @@ def _equal(
     if isinstance(left, Const):
         left, right = right, left
     if isinstance(right, Const):
-        return _equal_constant(low, left, right.value, yes, no, node)
+        return _equal_constant(low, left, right.value, yes, no)
     kinds = operands.type_of(low, left, node), operands.type_of(low, right, node)
     if isinstance(kinds[0], Snapshot) or isinstance(kinds[1], Snapshot):
         return _equal_snapshots(low, left, right, kinds, yes, no, node, nodes)
@@ -315,7 +317,7 @@ def _equal_structures(
 
 
 def _equal_constant(
-    low: Lowering, value: Value, constant: Any, yes: Label, no: Label, node: ast.AST
+    low: Lowering, value: Value, constant: Any, yes: Label, no: Label
 ) -> bool | None:
     if not isinstance(value, Dyn | Selected):
         return False
@@ -323,7 +325,7 @@ def _equal_constant(
         return constant is None
     if constant is None and not operands.is_nullable(value):
         return False
-    codes = _codes(low, value, constant, node)
+    codes = _codes(low, value, constant)
     reg = next(operands.registers(value))
     for code in codes:
         low.emitter.emit(Op.JEQK, reg, code, yes)
@@ -333,11 +335,11 @@ def _equal_constant(
     return None
 
 
-def _codes(low: Lowering, value: Dyn | Selected, constant: Any, node: ast.AST) -> list[int]:
+def _codes(low: Lowering, value: Dyn | Selected, constant: Any) -> list[int]:
     """Return the codes by which `value` equals `constant`."""
     if isinstance(value, Selected):
         found = [n for n, o in enumerate(value.objects) if o is constant]
-        return found + [-1] if constant is None and -1 not in found else found
+        return [*found, -1] if constant is None and -1 not in found else found
     kind = value.type
     if constant is None:
         return [0 if isinstance(kind, Snapshot) else -1]
@@ -366,8 +368,10 @@ def _equal_snapshots(
 ) -> bool | None:
     fresh = [isinstance(v, Dyn) and not v.reg.name and v.reg.scope < 0 for v in (left, right)]
     apart = nodes is not None and fresh[0] and not isinstance(nodes[1], ast.Name)
-    if not any(fresh) or kinds[0].__class__ is not kinds[1].__class__ or (
-        apart and not low.emitter.atomic
+    if (
+        not any(fresh)
+        or kinds[0].__class__ is not kinds[1].__class__
+        or (apart and not low.emitter.atomic)
     ):
         raise low.refuse(
             "E207",
@@ -376,7 +380,8 @@ def _equal_snapshots(
             "of a snapshot only one bit is kept: fresh, or stale since a bump",
             "s = self.seq.read() ... if self.seq.read() != s:",
         )
-    assert isinstance(kinds[0], Snapshot) and isinstance(kinds[1], Snapshot)
+    assert isinstance(kinds[0], Snapshot)
+    assert isinstance(kinds[1], Snapshot)
     if kinds[0].epoch != kinds[1].epoch:
         raise low.refuse("E207", node, "these are snapshots of two different epochs")
     other = right if fresh[0] else left
@@ -389,9 +394,7 @@ def _contains(
     low: Lowering, container: Value, item: Value, yes: Label, no: Label, node: ast.AST
 ) -> bool | None:
     items: list[Value] | None = None
-    if isinstance(container, Tup) and container.cls is None:
-        items = list(container.items)
-    elif isinstance(container, Sequenced):
+    if (isinstance(container, Tup) and container.cls is None) or isinstance(container, Sequenced):
         items = list(container.items)
     elif isinstance(container, Const) and isinstance(
         container.value, list | tuple | range | Pages | Table
@@ -499,5 +502,3 @@ def choose_value(
     result = variables.assign_fact(low, key, "", result, value, node, low.frame)
     low.emitter.place(end)
     return result
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,7 +52,7 @@ MANY = _Many()
 class VariableFact:
     """What is known of one variable of one inlined call over all its assignments."""
 
-    type: Type = BOTTOM
+    kind: Type = BOTTOM
     only: Const | _Many | None = None
     width: int | None = None  # number of items, for a structure
     cls: type | None = None
@@ -120,11 +120,17 @@ Control = Loop | Cleanup | Handler | CallExit
 class Session:
     """What the repeated lowerings of all threads share."""
 
-    def __init__(self, objects: Objects, cover_files: frozenset[str]) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        cover_files: frozenset[str],
+        properties: Collection[str] | None = None,
+    ) -> None:
         self.objects = objects
         self.storages = Storages(objects)
         self.facts: dict[tuple[Any, ...], VariableFact] = {}
         self.cover_files = cover_files
+        self.properties = properties
         self.diagnostics: dict[tuple[str, Place | None], Diagnostic] = {}
         self.locations: list[Location] = []
         self._location_numbers: dict[Location, int] = {}

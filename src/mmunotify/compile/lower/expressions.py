@@ -15,7 +15,6 @@ from mmunotify.compile.values import (
     Closure,
     Const,
     Dyn,
-
     Sequenced,
     Tup,
     Value,
@@ -116,7 +115,8 @@ def _subscript(low: Lowering, node: ast.Subscript) -> Value:
     if found is not None:
         return found
     if isinstance(base, Tup | Sequenced) and isinstance(key, Const):
-        return base.items[key.value]
+        item: Value = base.items[key.value]
+        return item
     if isinstance(base, Const) and isinstance(base.value, list | tuple | range | Pages):
         return _of_sequence(low, tuple(base.value), key, node)
     kind = f"a {type(base.value).__name__}" if isinstance(base, Const) else "this value"
@@ -143,9 +143,7 @@ def _bin_op(low: Lowering, node: ast.BinOp) -> Value:
     return arithmetic(low, node.op, left, right, node)
 
 
-def arithmetic(
-    low: Lowering, op: ast.operator, left: Value, right: Value, node: ast.AST
-) -> Value:
+def arithmetic(low: Lowering, op: ast.operator, left: Value, right: Value, node: ast.AST) -> Value:
     """Return `left op right`."""
     if operands.poisoned(left, right):
         return POISON
@@ -160,7 +158,7 @@ def arithmetic(
     code = _OPS[type(op)]
     a, b = (operands.operand(low, v, node) for v in (left, right))
     reg = low.emitter.reg(kind)
-    extra = ()
+    extra: tuple[Message, ...] = ()
     if code in (Op.DIV, Op.MOD):
         extra = (Message("bounds", "division by zero"),)
     low.emitter.emit(code, reg, a, b, *extra)
@@ -172,9 +170,7 @@ def _plus_constant(
 ) -> Value:
     source = operands.operand(low, left, node)
     reg = low.emitter.reg(kind)
-    low.emitter.emit(
-        Op.ADDK, reg, source, right.value if isinstance(op, ast.Add) else -right.value
-    )
+    low.emitter.emit(Op.ADDK, reg, source, right.value if isinstance(op, ast.Add) else -right.value)
     return Dyn(reg, kind)
 
 

@@ -169,7 +169,7 @@ def _options(low: Lowering, options: Value, node: ast.AST) -> list[Any]:
     elif isinstance(options, Const) and isinstance(options.value, list | tuple | range | Table):
         return list(options.value)
     elif isinstance(options, Const) and isinstance(options.value, type):
-        return list(options.value)  # an Enum
+        return list(getattr(options.value, "__members__", {}).values())  # an Enum
     raise low.refuse("E115", node, "choose takes a number or a fixed collection of set-up")
 
 
@@ -191,10 +191,10 @@ _FUNCTIONS: dict[Any, Callable[[Lowering, Any, Any, Any], Value]] = {
 # -- assertions ---------------------------------------------------------------------------------
 
 
-def assertion(
-    low: Lowering, property: str, test: ast.expr, text: ast.expr | None, node: ast.AST
-) -> None:
+def assertion(low: Lowering, property: str, test: ast.expr, text: ast.expr | None) -> None:
     """Emit a check of `test`; `text` is evaluated where it fails."""
+    if low.session.properties is not None and property not in low.session.properties:
+        return
     yes, no = low.emitter.new_label(), low.emitter.new_label()
     plain = conditions.equality(low, test) if _constant_text(text) else None
     if isinstance(plain, Reg):
@@ -257,7 +257,6 @@ def method(
     low: Lowering,
     function: Method,
     arguments: list[Value],
-    keywords: dict[str, Value],
     node: ast.AST,
 ) -> Value | None:
     """Return the value of a call of a container's method, or None if it is an ordinary one."""
@@ -267,7 +266,7 @@ def method(
     return handler(low, function.owner, arguments, node)
 
 
-def _counter_read(low: Lowering, owner: Value, arguments: list[Value], node: ast.AST) -> Value:
+def _counter_read(low: Lowering, owner: Value, _: list[Value], node: ast.AST) -> Value:
     return attributes.read_attribute(low, owner, "value", node)
 
 
@@ -298,11 +297,11 @@ def _epoch(low: Lowering, owner: Value, node: ast.AST) -> Epoch:
     )
 
 
-def _epoch_read(low: Lowering, owner: Value, arguments: list[Value], node: ast.AST) -> Value:
+def _epoch_read(low: Lowering, owner: Value, _: list[Value], node: ast.AST) -> Value:
     return access.snapshot_epoch(low, _epoch(low, owner, node))
 
 
-def _epoch_bump(low: Lowering, owner: Value, arguments: list[Value], node: ast.AST) -> Value:
+def _epoch_bump(low: Lowering, owner: Value, _: list[Value], node: ast.AST) -> Value:
     access.bump(low, _epoch(low, owner, node))
     return _NONE
 

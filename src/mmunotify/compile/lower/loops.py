@@ -37,7 +37,8 @@ def while_(low: Lowering, node: ast.While) -> None:
     head, inside, leave, end = (low.emitter.new_label() for _ in range(4))
     low.emitter.place(head)
     head.used += 1  # the way back comes later
-    low.emitter.loops.append((head, low.refuse(*_STEPLESS[:1], node, *_STEPLESS[1:]).diagnostic))
+    code, what, why, fix = _STEPLESS
+    low.emitter.loops.append((head, low.refuse(code, node, what, why, fix).diagnostic))
     known = conditions.branch(low, node.test, inside, leave)
     if known is False:
         statements.body(low, node.orelse)
@@ -73,7 +74,11 @@ def _for_each(low: Lowering, node: ast.For, items: Sequenced, end: Any) -> None:
     counted = len(constants) == len(items.items) > _UNROLL and all(
         isinstance(c, int) for c in constants
     )
-    if counted and not low.emitter.atomic and constants == list(range(constants[0], constants[0] + len(constants))):
+    if (
+        counted
+        and not low.emitter.atomic
+        and constants == list(range(constants[0], constants[0] + len(constants)))
+    ):
         span = Span(Const(constants[0]), Const(constants[-1] + 1), len(constants))
         _real_loop(low, node, span, end)
         return
@@ -198,5 +203,3 @@ def continue_(low: Lowering, node: ast.Continue) -> None:
     loop = low.controls[number]
     assert isinstance(loop, Loop)
     low.emitter.emit(Op.JMP, loop.on_continue)
-
-

@@ -30,6 +30,7 @@ from mmunotify.compile.values import (
     Value,
 )
 from mmunotify.ir.ops import Op
+from mmunotify.lang import intrinsics as words
 from mmunotify.lang.counter import Counter, Epoch
 
 __all__ = ["assign_target", "body", "give_back", "return_style", "shadowed"]
@@ -237,12 +238,12 @@ def _expression(low: Lowering, node: ast.Expr) -> None:
     expressions.evaluate(low, node.value)
 
 
-def _pass(low: Lowering, node: ast.Pass) -> None:
+def _pass(*_: object) -> None:
     return
 
 
 def _assert(low: Lowering, node: ast.Assert) -> None:
-    intrinsics.assertion(low, "assertion", node.test, node.msg, node)
+    intrinsics.assertion(low, "assertion", node.test, node.msg)
 
 
 def _if(low: Lowering, node: ast.If) -> None:
@@ -344,7 +345,7 @@ def _is_atomic(low: Lowering, node: ast.expr) -> bool:
     if isinstance(node.func, ast.Name) and node.func.id in low.frame.names.bound:
         return False
     found = expressions.evaluate(low, node.func)
-    return isinstance(found, Const) and found.value is intrinsics.words.atomic
+    return isinstance(found, Const) and found.value is words.atomic
 
 
 def _context_method(low: Lowering, value: Value, name: str, item: ast.withitem) -> Value:

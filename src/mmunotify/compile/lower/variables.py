@@ -60,15 +60,15 @@ def _declare(low: Lowering, name: str, annotation: ast.expr | None) -> None:
         return
     fact = low.session.fact(low.key(name))
     bounds = annotated_bounds(_evaluate(low, annotation))
-    if bounds is not None and not (isinstance(fact.type, IntType) and fact.type.declared):
-        fact.type = IntType(bounds.low, bounds.high, declared=True)
+    if bounds is not None and not (isinstance(fact.kind, IntType) and fact.kind.declared):
+        fact.kind = IntType(bounds.low, bounds.high, declared=True)
         low.session.changed = True
 
 
 def _evaluate(low: Lowering, annotation: ast.expr) -> Any:
     code = compile(ast.Expression(annotation), "<annotation>", "eval")
     try:
-        return eval(code, dict(low.frame.function.python.__globals__))  # type: ignore[attr-defined]
+        return eval(code, dict(low.frame.function.python.__globals__))
     except Exception:
         return None
 
@@ -121,8 +121,8 @@ def assign_fact(
     if isinstance(fact.only, Const):
         return fact.only
     if not isinstance(current, Dyn):
-        current = Dyn(low.emitter.reg(fact.type, name, frame.scope if name else -1), fact.type)
-    operands.move(low, current.reg, value, fact.type, node, name)
+        current = Dyn(low.emitter.reg(fact.kind, name, frame.scope if name else -1), fact.kind)
+    operands.move(low, current.reg, value, fact.kind, node, name)
     return current
 
 
@@ -179,15 +179,15 @@ def _same_constant(one: Const, two: Value) -> bool:
 
 def _widen(low: Lowering, fact: VariableFact, name: str, kind: Type, node: ast.AST) -> None:
     try:
-        wider = join(fact.type, kind)
+        wider = join(fact.kind, kind)
     except TypeMismatch:
         raise _mixed(low, node, name) from None
-    if wider == fact.type:
+    if wider == fact.kind:
         return
     fact.growth += isinstance(wider, IntType)
     if fact.growth > _GROWTH:
         raise operands.no_bound(low, node, name)
-    fact.type = wider
+    fact.kind = wider
     low.session.changed = True
 
 

@@ -140,5 +140,3 @@ def _classes(low: Lowering, handler: ast.ExceptHandler) -> list[type[BaseExcepti
             raise low.refuse("E111", node, "this is no failure class")
         found.append(cls)
     return found
-
-
