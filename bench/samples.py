@@ -29,15 +29,13 @@ class Samples:
 
     @property
     def text(self) -> str:
-        """The median, with the least and the greatest if there are several."""
-        if len(self.values) == 1:
-            return seconds(self.median)
-        return f"{seconds(self.median)} ({seconds(min(self.values))}-{seconds(max(self.values))})"
-
-
-def seconds(value: float) -> str:
-    """Return a duration with three digits: ms below a second."""
-    return f"{value:.3g} s" if value >= 1 else f"{value * 1000:.3g} ms"
+        """The median, with the least and the greatest if they differ; ms below a second."""
+        scale, unit = (1, "s") if self.median >= 1 else (1000, "ms")
+        least, middle, most = (
+            f"{value * scale:.3g}" for value in (min(self.values), self.median, max(self.values))
+        )
+        spread = f" ({least}-{most})" if least != most else ""
+        return f"{middle} {unit}{spread}"
 
 
 def in_turn(runs: int, actions: Sequence[Callable[[], T]]) -> list[list[T]]:

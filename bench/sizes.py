@@ -25,10 +25,9 @@ class Counted:
     def text(self) -> str:
         """The size in words."""
         s = self.size
-        return (
-            f"{s.vcpus} vcpu, {s.invalidators} inv, {s.pages} pages, {s.frames} frames, "
-            f"{s.rounds} round{'s' if s.rounds > 1 else ''}"
-        )
+        things = {"page": s.pages, "frame": s.frames, "round": s.rounds}
+        counted = [f"{count} {thing}{'s' * (count != 1)}" for thing, count in things.items()]
+        return ", ".join([f"{s.vcpus} vcpu x {s.invalidators} inv", *counted])
 
 
 SIZES: dict[str, Counted] = {

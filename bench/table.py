@@ -76,7 +76,10 @@ class Table:
         return "\n".join([head, rule, shown[0], rule, *shown[1:], rule, *notes, *self._verdicts()])
 
     def _verdicts(self) -> list[str]:
-        return [bar.text for bar in self.bars]
+        """Return a line a bar, but one for all exact ones that are met."""
+        exact = sum(bar.exact and bar.meets for bar in self.bars)
+        met = [f"{'meets':6}  {exact} exact counts and verdicts"] if exact else []
+        return met + [bar.text for bar in self.bars if not (bar.exact and bar.meets)]
 
     def record(self) -> dict[str, Any]:
         """Return everything as plain data."""

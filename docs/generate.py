@@ -63,9 +63,8 @@ def _entry(code: Code) -> Iterator[str]:
     for paragraph in code.text.split("\n\n"):
         yield fill(paragraph, _WIDTH, break_long_words=False, break_on_hyphens=False) + "\n"
     for label, example in (("Wrong", code.wrong), ("Right", code.right)):
-        # Not `console`: what these commands show is said in the text.
-        language = "text" if example.startswith("$") else "python"
-        yield f"{label}:\n\n```{language}\n{example}\n```\n"
+        # Not `python`: these are excerpts, some wrong on purpose, that no tool may format.
+        yield f"{label}:\n\n```text\n{example}\n```\n"
 
 
 def main() -> int:

@@ -44,7 +44,10 @@ def measure(options: Options) -> Table:
     table.row(f"mmunotify check {_EXAMPLE}", runs[0].status, wall.text, own.text, engine.text)
     table.row("mmunotify --version", 0, start.text, None, None)
     table.samples = {"check": list(wall.values), "version": list(start.values)}
-    table.notes = ["check: compiling, searching, shortening and explaining, by its own clock"]
+    table.notes = [
+        "check: compiling, searching, shortening and explaining, by its own clock",
+        "engine: what the result says of its searches",
+    ]
     table.bars = [
         Bar("exit, violated", runs[0].status, "==", _VIOLATED),
         Bar("seconds to the exit", wall.median, "<=", 1.0, " s"),

@@ -45,9 +45,7 @@ def _add(table: Table, name: str, counted: Counted) -> None:
     )
     table.bars += [Bar(f"{name}, {who}", n, "==", counted.states) for who, n in found.items()]
     if counted.orbits is not None and orbits is not None:
-        # More than the orbits is a symmetry that is not used, fewer would be a wrong result.
-        table.bars.append(Bar(f"{name}, orbits not fewer", orbits >= counted.orbits, "==", 1))
-        table.bars.append(Bar(f"{name}, orbits", orbits, "<=", counted.orbits))
+        table.bars.append(Bar(f"{name}, orbits", orbits, "==", counted.orbits))
 
 
 def _by_spin(counted: Counted) -> int:

@@ -102,9 +102,7 @@ def test_progress_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr(module, "_ALONE", 0)
     scenarios = ("munmap+munmap", "clear_refs", "oom_reaper", "munmap", "mprotect")
-    result = run(
-        RIGHT, Options(scenarios=scenarios, workers=2), lambda text, _: told.append(text)
-    )
+    result = run(RIGHT, Options(scenarios=scenarios, workers=2), lambda text, _: told.append(text))
     assert result.verdict == "HOLDS"
     assert any(", " in text for text in told)
     assert all(text.split("/")[1].startswith("5") for text in told)

@@ -13,7 +13,7 @@ from docs.console import PAGES, ROOT, Shell, agrees, exchanges, transcript
 from docs.generate import ERRORS, errors_page, renewed
 
 LANGUAGES = {"python", "console", "text"}
-# Its examples are parsed by tests/errors/test_codes.py, and the page is compared as a whole here.
+# Its examples are parsed by tests/errors/test_codes.py; here the page is compared as a whole.
 GENERATED = {ERRORS}
 WRITTEN = [page for page in PAGES if page not in GENERATED]
 

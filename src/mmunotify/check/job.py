@@ -142,7 +142,7 @@ class Job:
         locations = self.program.locations
         return {
             (locations[at].file, locations[at].line)
-            for cover in found.covered
+            for cover in (*found.covered, *self.program.started)
             for at in self.program.covers[cover]
         }
 

@@ -318,13 +318,15 @@ def _predicate(
 def _started(program: Program) -> Program:
     """Run every thread up to its first step: what only it can see happens during set-up."""
     cells = list(program.cells)
+    covered: set[int] = set()
     for number, thread in enumerate(program.threads):
         ways = list(steps(program, tuple(c.initial for c in cells), number))
         prologue = program.code[thread.entries[0] :]
         if len(ways) != 1 or not isinstance(ways[0].result, Stepped) or _chooses(prologue):
             continue
+        covered |= ways[0].covered
         cells = [replace(c, initial=v) for c, v in zip(cells, ways[0].result.state, strict=True)]
-    return replace(program, cells=tuple(cells))
+    return replace(program, cells=tuple(cells), started=tuple(sorted(covered)))
 
 
 def _chooses(code: tuple[Instr, ...]) -> bool:

@@ -1,7 +1,8 @@
 """Which local names of a function can be aliases and which need a register.
 
-A name is an alias when it is bound once and every use follows in the binding's own block; then it
-can stand for a constant, a structure or a register without a copy. All other names are variables.
+A name is an alias when every use follows a binding in that binding's own block, and no block with
+a binding is inside another (two loops may use one name). Then it can stand for a constant, a
+structure or a register without a copy. All other names are variables.
 """
 
 from __future__ import annotations
@@ -114,11 +115,15 @@ class _Visitor(ast.NodeVisitor):
 
 
 def _is_alias(bindings: list[_Binding], loads: list[_Binding]) -> bool:
-    if len(bindings) != 1:
-        return False
-    bound = bindings[0]
-    depth = len(bound.block)
-    return all(load.order > bound.order and load.block[:depth] == bound.block for load in loads)
+    apart = all(not _inside(one, two) for one in bindings for two in bindings if one is not two)
+    return apart and all(
+        any(load.order > bound.order and _inside(load, bound) for bound in bindings)
+        for load in loads
+    )
+
+
+def _inside(one: _Binding, two: _Binding) -> bool:
+    return one.block[: len(two.block)] == two.block
 
 
 @cache

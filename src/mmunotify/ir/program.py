@@ -182,6 +182,7 @@ class Program:
     epochs: tuple[tuple[int, ...], ...] = ()
     covers: tuple[tuple[int, ...], ...] = ()  # locations of each COVER
     locations: tuple[Location, ...] = ()
+    started: tuple[int, ...] = ()  # covers of what threads do by themselves before they step
     labels: tuple[str, ...] = ()
     symmetry: tuple[SymmetryKind, ...] = ()
 
