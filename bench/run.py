@@ -36,7 +36,7 @@ WRONG, CANNOT = 1, 4
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what was asked for; return the exit status."""
-    asked = _parser().parse_args(arguments)
+    asked = _asked(arguments)
     if lacking := spin.missing():
         print(f"bench: {lacking}", file=sys.stderr)
         return CANNOT
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _summary(tables)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="bench/run.py", description="Measure mmunotify beside Spin, on the same protocol."
     )
@@ -64,7 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--json", type=Path, default=OUT, metavar="PATH", help="bench/out/bench.json"
     )
-    return parser
+    asked = parser.parse_args(arguments)
+    if unknown := [name for name in asked.names if name not in BARS]:
+        parser.error(f"no table is called {unknown[0]}; there are {', '.join(BARS)}")
+    return asked
 
 
 def _positive(text: str) -> int:

@@ -77,8 +77,9 @@ class Table:
 
     def _verdicts(self) -> list[str]:
         """Return a line a bar, but one for all exact ones that are met."""
-        exact = sum(bar.exact and bar.meets for bar in self.bars)
-        met = [f"{'meets':6}  {exact} exact counts and verdicts"] if exact else []
+        exact = [bar.meets for bar in self.bars if bar.exact]
+        right = f"{'meets':6}  {sum(exact)} of {len(exact)} exact counts and verdicts"
+        met = [right] if any(exact) else []
         return met + [bar.text for bar in self.bars if not (bar.exact and bar.meets)]
 
     def record(self) -> dict[str, Any]:

@@ -28,7 +28,6 @@ PROPERTIES: dict[str, str] = {
     "bounds": "no counter leaves its bounds, no table is used with a key it lacks",
     "null_dereference": "nothing is read from or written to None",
     "uncaught": "every failure is handled",
-    "use_after_free": "no reference is taken or dropped on what is already free",
 }
 """The properties and what they mean, in the order of reports."""
 

@@ -60,6 +60,11 @@ def test_own_property_can_be_chosen() -> None:
     """Its name is as good as that of a standard property."""
     assert own_properties(Worried) == ["at_most_one_section", "counted_to_five"]
     assert own_properties(Right) == []
+    result = check(Worried, scenario="munmap", properties="counted_to_five")
+    assert result.ok
+    assert "counted_to_five" in result.properties
+    assert not {"at_most_one_section", "quiescent", "paired"} & set(result.properties)
+    assert check(OwnAlways, scenario="munmap", properties="paired").ok
 
 
 def test_names_differ() -> None:

@@ -68,7 +68,9 @@ class Shapes(Driver):
         seq = self.seq.read()
         frame = self.mm.get_user_page(page, choose((write,)))
         try:
-            return self.install(page, frame, seq) if choose(2) else self.install(page, frame, seq)
+            if choose(2) == 1:
+                return self.install(page, frame, seq)
+            return self.install(page, frame, seq)
         finally:
             frame.put()
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import threading
-from functools import cache
 
 import pytest
+from tests.api.drivers import Forgetful, OwnNever, Right
+from tests.check.shapes import Shapes
 
 from mmunotify.check.job import Job
 from mmunotify.check.options import Options
@@ -20,16 +21,23 @@ from mmunotify.ir import interp
 from mmunotify.ir.interp import Blocked, Failed, Stepped
 from mmunotify.ir.program import Program
 from mmunotify.lang.driver import Driver
-from tests.api.drivers import Forgetful, OwnNever, Right
-from tests.check.shapes import Shapes
 
 SCENARIOS = ("munmap", "reclaim", "cow", "exit", "fork+cpu_write", "munmap/2 devices")
 MEMBERSHIP = ("munmap/register", "punch_hole/unregister", "munmap/2 drivers")
 
 
-@cache
+_jobs: dict[tuple[type[Driver], str], Job] = {}
+
+
 def job_of(driver: type[Driver], name: str) -> Job:
-    """Return a compiled scenario."""
+    """Return a scenario, compiled once."""
+    found = _jobs.get((driver, name))
+    if found is None:
+        found = _jobs[driver, name] = _new_job(driver, name)
+    return found
+
+
+def _new_job(driver: type[Driver], name: str) -> Job:
     options = Options(scenarios=(name,))
     scenario = next(s for s in chosen_scenarios(driver, options) if s.name == name)
     return Job(Subject(driver, "driver.py"), scenario, options)
@@ -87,7 +95,9 @@ def require_same_end(job: Job, schedule: Schedule, violated: str) -> None:
     if violated:
         return
     state = replay(job.program, schedule).states[-1]
-    cells = {cell.name: cell.show(value) for cell, value in zip(job.program.cells, state)}
+    cells = {
+        cell.name: cell.show(value) for cell, value in zip(job.program.cells, state, strict=True)
+    }
     values = tables(world)
     assert {n: cells[n] for n in values if n in cells} == {
         n: values[n] for n in values if n in cells

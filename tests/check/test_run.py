@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.api.drivers import Forgetful, Right, Worried
 
 from mmunotify.check import run as module
 from mmunotify.check.job import INTERRUPTED, Answer, Job
@@ -12,7 +13,6 @@ from mmunotify.check.search import Progress
 from mmunotify.check.subject import subject_of
 from mmunotify.drivers.kvm import Kvm
 from mmunotify.errors import DiagnosticError
-from tests.api.drivers import Forgetful, Right, Worried
 
 RIGHT = subject_of(Right)
 

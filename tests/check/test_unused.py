@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 
+from tests.api.drivers import Forgetful, Right
+
 from mmunotify import always
 from mmunotify.check.unused import unused_lines
-from tests.api.drivers import Forgetful, Right
 
 
 class Base(Right):

@@ -6,15 +6,17 @@ Everything that is wrong with the form of a class is said at once, at the lines 
 from __future__ import annotations
 
 import ast
+import difflib
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from mmunotify.errors import Diagnostic, DiagnosticError, Place
 from mmunotify.lang.driver import Driver
 
-__all__ = ["require_form", "require_walk"]
+__all__ = ["require_base", "require_form", "require_walk"]
 
 _HOOKS = (
     "invalidate_range_start",
@@ -31,7 +33,7 @@ _HOOKS = (
 
 def require_form(driver: type[Driver]) -> None:
     """Raise `DiagnosticError` E306 and E307 unless the class has the form of a driver."""
-    found = [*_wrong_init(driver), *_wrong_hooks(driver)]
+    found = [*_wrong_init(driver), *_wrong_hooks(driver), *_misspelt_hooks(driver)]
     if found:
         raise DiagnosticError(found)
 
@@ -50,6 +52,23 @@ def require_walk(driver: Driver) -> None:
             "a device looks into self.spte, a Table from page to frame; without it, without a "
             "walk() and without self.tlb.insert() nothing could ever go wrong",
             "self.spte = Table(mm.pages)",
+        )
+    )
+
+
+def require_base(driver: Driver) -> None:
+    """Raise `DiagnosticError` E306 unless the base class's `__init__` has run."""
+    if hasattr(driver, "mm"):
+        return
+    cls = type(driver)
+    place, _ = _head(cls.__init__)
+    raise DiagnosticError(
+        Diagnostic(
+            "E306",
+            place,
+            f"{cls.__name__} does not set up its base class",
+            "Driver.__init__ gives the driver its address space, self.mm",
+            "super().__init__(mm)  # first in __init__",
         )
     )
 
@@ -82,6 +101,24 @@ def _wrong_hooks(driver: type[Driver]) -> Iterator[Diagnostic]:
             f"{name} does not take what it is called with: {head}",
             "hooks have the kernel's names and fixed parameters, passed by position",
             f"def {name}({', '.join(parameters)}):",
+        )
+
+
+def _misspelt_hooks(driver: type[Driver]) -> Iterator[Diagnostic]:
+    """A method that nothing calls and that is nearly a hook would silently do nothing."""
+    for name, method in vars(driver).items():
+        close = difflib.get_close_matches(name, _HOOKS, 2, 0.8)
+        if not callable(method) or name in _HOOKS or not close:
+            continue
+        place, head = _head(method)
+        if place is None or f".{name}(" in Path(place.file).read_text():
+            continue
+        yield Diagnostic(
+            "E307",
+            place,
+            f"{name} is no hook, and nothing calls it: {head}",
+            "a hook is called by its name; any other method only where a body calls it",
+            f"did you mean {' or '.join(close)}?",
         )
 
 

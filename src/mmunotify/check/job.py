@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -75,6 +75,8 @@ class Job:
             raise _failed_set_up(error, self.source) from error
         for driver in world.drivers:
             require_walk(driver)
+        if self.options.properties:
+            _keep_only(world, self.options.properties)
         return world
 
     @cached_property
@@ -214,6 +216,14 @@ class Job:
             shortest=shortest,
             trace=told.trace,
         )
+
+
+def _keep_only(world: World, properties: Collection[str]) -> None:
+    """Take the predicates of other properties out of a world."""
+    world.finals = [(name, predicate) for name, predicate in world.finals if name in properties]
+    for group in (world.always, world.never):
+        for name in [name for name in group if name.partition(" of ")[0] not in properties]:
+            del group[name]
 
 
 def _reason(found: Found) -> str:

@@ -6,7 +6,6 @@ import msgspec
 
 from mmunotify.check.job import Answer
 from mmunotify.check.options import Options
-from mmunotify.check.scenario import Scenario
 from mmunotify.check.search import Progress
 from mmunotify.check.subject import Origin
 from mmunotify.errors import Diagnostic
@@ -23,10 +22,10 @@ class Begin(msgspec.Struct, tag=True):
 
 
 class Task(msgspec.Struct, tag=True):
-    """Decide a scenario, the one with the number `at`."""
+    """Decide the scenario `name`, the one with the number `at`."""
 
     at: int
-    scenario: Scenario
+    name: str
 
 
 class Stop(msgspec.Struct, tag=True):

@@ -183,7 +183,7 @@ class Pool:
         for process in self.processes:
             if process.at < 0 and self.given < self.end:
                 process.at, process.progress = self.given, None
-                process.say(Task(self.given, self.scenarios[self.given]))
+                process.say(Task(self.given, self.scenarios[self.given].name))
                 self.given += 1
 
     def _listen(self) -> None:

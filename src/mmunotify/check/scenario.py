@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from typing import Any
 
+from mmunotify.check.form import require_base
 from mmunotify.check.world import World
 from mmunotify.lang.driver import Driver
 from mmunotify.lang.thread import Thread
@@ -155,6 +156,7 @@ def _build(scenario: Scenario, driver_class: type[Driver]) -> World:
     classes = [driver_class] * scenario.drivers + list(scenario.beside)
     drivers = tuple(cls(mm) for cls in classes)
     for number, driver in enumerate(drivers):
+        require_base(driver)
         if number:
             driver.name += str(number + 1)
         driver.tlb = SecondaryTlb(driver, scenario.devices)

@@ -16,6 +16,8 @@ import msgspec
 
 from mmunotify.check.job import Job
 from mmunotify.check.messages import Begin, Broken, Done, Far, FromWorker, Refused, Task, ToWorker
+from mmunotify.check.run import chosen_scenarios
+from mmunotify.check.scenario import Scenario
 from mmunotify.check.search import Progress
 from mmunotify.check.subject import Subject, imported
 from mmunotify.errors import DiagnosticError
@@ -36,6 +38,7 @@ class _Worker:
         self.stopped = threading.Event()
         self.decoder = msgspec.json.Decoder(ToWorker)
         self.subject: Subject | None = None
+        self.scenarios: dict[str, Scenario] = {}
 
     def run(self) -> None:
         """Decide tasks until the input ends, which ends the process."""
@@ -61,8 +64,11 @@ class _Worker:
             return not self.stopped.is_set()
 
         try:
-            self.subject = self.subject or Subject(imported(begin.origin), begin.file)
-            job = Job(self.subject, task.scenario, begin.options)
+            if self.subject is None:
+                self.subject = Subject(imported(begin.origin), begin.file)
+                every = chosen_scenarios(self.subject.driver, begin.options)
+                self.scenarios = {scenario.name: scenario for scenario in every}
+            job = Job(self.subject, self.scenarios[task.name], begin.options)
             return Done(task.at, job.answer(report))
         except DiagnosticError as error:
             return Refused(task.at, list(error.diagnostics))

@@ -10,7 +10,7 @@ from typing import Any
 from mmunotify.compile.lower.operands import bounds
 from mmunotify.compile.objects import Objects
 from mmunotify.compile.storage import PAGE, Storage, Storages, encode
-from mmunotify.compile.types import Bool, EnumType, IntType, Ref, Snapshot, Type
+from mmunotify.compile.types import Bool, EnumType, IntType, NoneOnly, Ref, Snapshot, Type
 from mmunotify.ir.program import Cell, CellKind
 from mmunotify.lang.counter import Epoch
 from mmunotify.lang.pages import Pages
@@ -27,6 +27,8 @@ def page_name(page: int) -> str:
 def value_names(kind: Type, objects: Objects) -> tuple[str, ...]:
     """Return the texts of the values of a type, lowest first; empty for plain numbers."""
     none = ("none",) if getattr(kind, "nullable", False) else ()
+    if isinstance(kind, NoneOnly):
+        return ("none",)
     if isinstance(kind, Bool):
         return (*none, "no", "yes")
     if isinstance(kind, EnumType):

@@ -134,12 +134,14 @@ def _judge(
     answer = Const(known) if known is not None else conditions.as_value(low, yes, no, end)
     result = operands.operand(low, answer, node)
     _end(emitter)
-    return Judge(name, kind, emitter, result, Message(name, _SAYS[kind]))
+    owner = getattr(body, "__self__", None)
+    whose = session.objects.name(owner) if owner is not None else name
+    return Judge(name, kind, emitter, result, Message(name, _SAYS[kind].format(whose)))
 
 
 _SAYS = {
     PredicateKind.ALWAYS: "it is false in this state",
     PredicateKind.NEVER: "it is true in this state",
     PredicateKind.REACHABLE: "no state makes it true",
-    PredicateKind.FINAL: "it is false when all threads are done",
+    PredicateKind.FINAL: "{} is not at rest when all threads are done",
 }

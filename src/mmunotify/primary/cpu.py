@@ -31,7 +31,7 @@ class Cpu:
         while True:
             with atomic():
                 if self.tlb.permits(page, write):
-                    frame = self.tlb.frame[page]
+                    frame = self.tlb.tlb[page]
                     if write and frame is not None:
                         frame.written = True
                     return

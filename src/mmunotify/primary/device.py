@@ -82,7 +82,7 @@ class Device:
 
     def use(self, page: int, write: bool) -> None:
         """Reach memory through the cached translation; part of one step."""
-        frame = self.cache.frame[page]
+        frame = self.cache.tlb[page]
         if frame is not None:
             self._require_owned(frame, page)
             self._require_coherent(frame, page, write)

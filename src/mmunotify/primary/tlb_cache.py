@@ -20,32 +20,32 @@ class TlbCache:
     def __init__(self, pages: Pages, name: str) -> None:
         self.name = name
         self.pages = pages
-        self.frame: Table[Frame | None] = Table(pages)
-        self.writable: Table[bool] = Table(pages, False)
+        self.tlb: Table[Frame | None] = Table(pages)
+        self.tlb_writable: Table[bool] = Table(pages, False)
 
     def permits(self, page: int, write: bool) -> bool:
         """Tell whether an access would hit."""
-        return self.frame[page] is not None and (not write or self.writable[page])
+        return self.tlb[page] is not None and (not write or self.tlb_writable[page])
 
     def insert(self, page: int, frame: Frame, write: bool) -> None:
         """Put an entry in."""
         with atomic():
-            self.frame[page] = frame
-            self.writable[page] = write
+            self.tlb[page] = frame
+            self.tlb_writable[page] = write
 
     def flush(self) -> None:
         """Forget everything."""
         with atomic():
-            self.frame.fill(None)
-            self.writable.fill(False)
+            self.tlb.fill(None)
+            self.tlb_writable.fill(False)
 
     def flush_range(self, rng: PageRange) -> None:
         """Forget the pages of `rng`."""
         with atomic():
             for page in rng:
-                self.frame[page] = None
-                self.writable[page] = False
+                self.tlb[page] = None
+                self.tlb_writable[page] = False
 
     def names(self, frame: Frame) -> bool:
         """Tell whether any entry translates to `frame`."""
-        return any(self.frame[page] is frame for page in self.pages)
+        return any(self.tlb[page] is frame for page in self.pages)

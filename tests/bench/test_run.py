@@ -1,0 +1,122 @@
+"""What a report of the benchmark looks like, and how it ends; nothing is measured here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from bench import machine, run, spin
+from bench.options import Options
+from bench.samples import Samples, in_turn
+from bench.table import Bar, Table
+
+SHOWN = """\
+speed: how fast
+------------------
+checker     states
+------------------
+engine   1,234,567
+other            -
+------------------
+note: on a good day
+meets   1 of 1 exact counts and verdicts
+MISSES  ratio: 2.25x (bar >= 2.5x)"""
+
+
+def table(*bars: Bar) -> Table:
+    """Return a small table."""
+    made = Table("speed", "how fast", ("checker", "states"), bars=list(bars))
+    made.row("engine", 1_234_567)
+    made.row("other", None)
+    made.notes = ["on a good day"]
+    return made
+
+
+COUNT = Bar("states", 5, "==", 5)
+SLOW = Bar("ratio", 2.25, ">=", 2.5, "x")
+WRONG = Bar("states", 4, "==", 5)
+
+
+def test_text() -> None:
+    """Numbers stand to the right, exact bars that are met take one line."""
+    assert table(COUNT, SLOW).text == SHOWN
+
+
+@pytest.mark.parametrize(
+    ("relation", "figure", "meets"),
+    [
+        (">=", 2.5, True),
+        (">=", 2.4, False),
+        ("<=", 2.5, True),
+        ("<=", 2.6, False),
+        ("==", 2.5, True),
+        ("==", 2.6, False),
+    ],
+)
+def test_bars(relation: str, figure: float, meets: bool) -> None:
+    """A bar is met on its right side."""
+    assert Bar("x", figure, relation, 2.5).meets is meets
+
+
+def test_samples() -> None:
+    """The median with its spread, in one unit."""
+    assert Samples((0.3, 0.1, 0.2)).text == "200 ms (100-300)"
+    assert Samples((1.5, 1.25, 2.0)).text == "1.5 s (1.25-2)"
+    assert Samples((0.2, 0.2)).text == "200 ms"
+
+
+def test_runs_are_in_turn() -> None:
+    """A B A B, so that a noisy moment hits both."""
+    order: list[str] = []
+    results = in_turn(2, [lambda: order.append("A"), lambda: order.append("B")])
+    assert order == ["A", "B", "A", "B"]
+    assert [len(found) for found in results] == [2, 2]
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[Bar]:
+    """Let the benchmark measure one table with the bars that the test puts in this list."""
+    bars: list[Bar] = []
+
+    def measure(_: Options) -> Table:
+        return table(*bars)
+
+    monkeypatch.setattr(run, "BARS", {"speed": measure})
+    monkeypatch.setattr(machine, "describe", lambda: {"machine": "this one"})
+    monkeypatch.setattr(spin, "missing", lambda: "")
+    return bars
+
+
+@pytest.mark.parametrize(("bar", "status"), [(COUNT, 0), (SLOW, 0), (WRONG, 1)])
+def test_exit(measured: list[Bar], tmp_path: Path, bar: Bar, status: int) -> None:
+    """A slow machine is no failure, a wrong count is one."""
+    measured.append(bar)
+    path = tmp_path / "out" / "bench.json"
+    assert run.main(["--json", str(path)]) == status
+    record = json.loads(path.read_text())
+    assert record["about"]["machine"] == "this one"
+    assert [found["meets"] for found in record["tables"][0]["bars"]] == [bar.meets]
+
+
+def test_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that is none is refused, and the known ones are listed."""
+    with pytest.raises(SystemExit, match="2"):
+        run.main(["rates"])
+    said = capsys.readouterr().err
+    assert "rates" in said
+    assert "rate, reduced" in said
+
+
+@pytest.mark.parametrize("lacking", ["spin", "C compiler"])
+def test_what_is_missing_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lacking: str
+) -> None:
+    """Without Spin or a compiler there is one line and exit 4."""
+    there = {"spin"} if lacking != "spin" else set[str]()
+    monkeypatch.setattr("shutil.which", lambda name: name if name in there else None)
+    assert run.main([]) == 4
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert lacking.lower() in said.lower()
+    assert "apt-get install" in said
