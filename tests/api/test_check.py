@@ -166,7 +166,7 @@ def test_workers_and_local_classes() -> None:
 
 
 def test_ctrl_c_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An interrupted check raises: a test session must end with it."""
+    """An interrupted check raises: a run of tests must end with it."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -82,7 +82,7 @@ def test_diagnostics_come_through(tmp_path: Path) -> None:
     with pytest.raises(DiagnosticError) as caught:
         answers(pool)
     (diagnostic,) = caught.value.diagnostics
-    assert diagnostic.code == "E208"
+    assert diagnostic.code == "E104"
     assert diagnostic.place is not None
     assert diagnostic.place.line == 10
 

@@ -33,8 +33,8 @@ def found() -> tuple[Job, Schedule]:
     return Job(subject, scenario, options), decode(result.replay)[1]
 
 
-def session(found: tuple[Job, Schedule], commands: str) -> str:
-    """Return what a session with these commands shows."""
+def answers(found: tuple[Job, Schedule], commands: str) -> str:
+    """Return what these commands show."""
     job, schedule = found
     stdout = io.StringIO()
     world = job.build()
@@ -51,7 +51,7 @@ def steps(text: str) -> list[str]:
 
 def test_every_step(found: tuple[Job, Schedule]) -> None:
     """`c` goes from step to step, each with its thread, to the violation."""
-    text = session(found, "c\n" * 40)
+    text = answers(found, "c\n" * 40)
     assert [int(line.split()[1]) for line in steps(text)] == list(range(1, len(steps(text)) + 1))
     assert any(" device0: frame = self.mm.get_user_page(page, write)" in s for s in steps(text))
     assert any(" munmap: self.mmu_invalidate_in_progress += 1" in s for s in steps(text))
@@ -64,7 +64,7 @@ def test_every_step(found: tuple[Job, Schedule]) -> None:
 
 def commands_until(found: tuple[Job, Schedule], part: str) -> str:
     """Return the commands that lead to the step whose heading contains `part`."""
-    headings = steps(session(found, "c\n" * 40))
+    headings = steps(answers(found, "c\n" * 40))
     at = next(n for n, heading in enumerate(headings) if part in heading)
     return "c\n" * at
 
@@ -72,7 +72,7 @@ def commands_until(found: tuple[Job, Schedule], part: str) -> str:
 def test_commands_of_pdb(found: tuple[Job, Schedule]) -> None:
     """`p`, `w`, `l`, `n` and `s` see the driver's own frames, and only those of bodies."""
     until = commands_until(found, "self.spte[page] = frame")
-    text = session(found, f"{until}p page, frame.name, frame.refcount.value\nw\nl\nq\n")
+    text = answers(found, f"{until}p page, frame.name, frame.refcount.value\nw\nl\nq\n")
     text = text.split("self.spte[page] = frame", 1)[1]
     assert "(0, 'frame0', 1)" in text
     assert "device.py" in text
@@ -85,11 +85,11 @@ def test_commands_of_pdb(found: tuple[Job, Schedule]) -> None:
 def test_next_and_step(found: tuple[Job, Schedule]) -> None:
     """`n` goes to the next line, `s` into a call, without leaving the interleaving."""
     until = commands_until(found, "device0: frame = self.mm.get_user_page")
-    text = session(found, f"{until}n\nn\nq\n").split("device0: frame = ")[1]
+    text = answers(found, f"{until}n\nn\nq\n").split("device0: frame = ")[1]
     line, other = text.index("-> with self.mmu_lock:"), text.index("munmap: ")
     assert line < other  # the lock's step comes later: other threads are first
     until = commands_until(found, "self.mmu_invalidate_in_progress += 1")
-    text = session(found, f"{until}n\ns\nq\n")
+    text = answers(found, f"{until}n\ns\nq\n")
     assert "-> if self.unmap_gfn_range(rng):" in text
     assert "unmap_gfn_range()" in text
 
@@ -101,7 +101,7 @@ def test_breakpoint(found: tuple[Job, Schedule]) -> None:
         for n, text in enumerate(BUGGY.read_text().splitlines(), 1)
         if text.strip() == "self.set_spte(page, frame, write)"
     )
-    text = session(found, f"b {BUGGY}:{line}\n" + "c\n" * 40)
+    text = answers(found, f"b {BUGGY}:{line}\n" + "c\n" * 40)
     assert f"Breakpoint 1 at {BUGGY}:{line}" in text
     assert f"kvm_without_retry.py({line})fault()" in text
 
@@ -109,7 +109,7 @@ def test_breakpoint(found: tuple[Job, Schedule]) -> None:
 def test_quit_leaves_nothing(found: tuple[Job, Schedule]) -> None:
     """`q` and the end of the input end the run; no Python thread is left."""
     for commands in ("q\n", "c\nc\nq\n", "c\nc\nn\nq\n", "", "s\ns\ns\n"):
-        text = session(found, commands)
+        text = answers(found, commands)
         assert "end:" not in text
         assert threading.active_count() == 1
     assert sys.gettrace() is None or "pdb" not in repr(sys.gettrace())
@@ -118,8 +118,8 @@ def test_quit_leaves_nothing(found: tuple[Job, Schedule]) -> None:
 def test_looking_changes_nothing(found: tuple[Job, Schedule]) -> None:
     """Evaluating cells between steps makes no steps."""
     look = "p self.mm.pte[0], self.mm.frames[0].refcount\np self.driver.spte[0]\n"
-    plain = steps(session(found, "c\n" * 40))
-    assert steps(session(found, f"{look}c\n" * 40)) == plain
+    plain = steps(answers(found, "c\n" * 40))
+    assert steps(answers(found, f"{look}c\n" * 40)) == plain
 
 
 def test_on_a_terminal() -> None:

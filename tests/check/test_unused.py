@@ -17,7 +17,7 @@ class Base(Right):
         """Overridden below: what it does is not missed."""
         page += 1
 
-    def helper(self) -> None:
+    def other(self) -> None:
         """Not overridden."""
         if self.open > 0:
             self.seq += 1
@@ -65,8 +65,8 @@ def test_runs_of_lines() -> None:
     """Statements in a row are one entry, a statement of several lines counts whole."""
     first, put = line_of("frame = self.mm.get_user_page("), line_of("frame.put()")
     test, otherwise = line_of("if self.open > 0:"), line_of("self.seq -= 1")
-    assert ranges(set()) == [("helper", test, otherwise), ("fault", first, put)]
-    assert ranges({first, test}) == [("helper", test + 1, otherwise), ("fault", put, put)]
+    assert ranges(set()) == [("other", test, otherwise), ("fault", first, put)]
+    assert ranges({first, test}) == [("other", test + 1, otherwise), ("fault", put, put)]
     assert ranges(set(range(test, put + 1))) == []
 
 

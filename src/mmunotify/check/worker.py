@@ -50,13 +50,17 @@ class _Worker:
             self._say(self._decided(begin, task))
 
     def _listen(self) -> None:
-        for line in sys.stdin.buffer:
-            message = self.decoder.decode(line)
-            if isinstance(message, Task):
-                self.tasks.put(message)
-            else:
-                self.stopped.set()
-        os._exit(0)  # whatever the search is at
+        """Take messages; at their end, end the process, whatever the search is at."""
+        try:
+            for line in sys.stdin.buffer:
+                message = self.decoder.decode(line)
+                if isinstance(message, Task):
+                    self.tasks.put(message)
+                else:
+                    self.stopped.set()
+        except msgspec.MsgspecError:  # from another version of this file
+            os._exit(1)
+        os._exit(0)
 
     def _decided(self, begin: Begin, task: Task) -> FromWorker:
         def report(progress: Progress) -> bool:

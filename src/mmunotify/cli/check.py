@@ -68,15 +68,20 @@ def _shown(add: _Add) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check every driver that was named; the worst answer is the exit code."""
-    from mmunotify.check.subject import load
+    from mmunotify.check.subject import load, load_one
     from mmunotify.trace.file import require_writable
 
     options = _options(arguments)
     for path in (arguments.json, arguments.html):
         if path and path != "-":
             require_writable(path)
+    about_one = arguments.html or arguments.json or arguments.replay
+    about_one = about_one or arguments.pdb or arguments.step
+    subjects = [load_one(arguments.subject)] if about_one else load(arguments.subject)
     codes = []
-    for subject in load(arguments.subject):
+    for subject in subjects:
+        if len(subjects) > 1:
+            put(f"{subject.name}\n")
         if arguments.list:
             codes.append(_list(subject, options))
         elif arguments.replay or arguments.pdb or arguments.step:

@@ -7,12 +7,12 @@ they are reset, so that states differ only in what the program can still see.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mmunotify.compile.emit import Item
-from mmunotify.compile.flow import Flow, writes
-from mmunotify.compile.lower.operands import bounds, resting
-from mmunotify.compile.types import EnumType, IntType, Ref, Snapshot, Type
+from mmunotify.compile.flow import Flow, bits_of, writes
+from mmunotify.compile.types import EnumType, IntType, Ref, Snapshot, Type, bounds, resting
 from mmunotify.compile.values import Reg
 from mmunotify.ir.ops import Op
 
@@ -73,11 +73,14 @@ def allocate(items: list[Item], regs: list[Reg]) -> Allocation:
         across |= flow.live[n]
     scopes = _in_scope(regs, across)
     may = {n: _may_hold(items[n], flow.live[n], across, scopes) for n in steps}
-    assigned = _dirty(items, flow, may, {r.number: r.number for r in regs})
+    defs = [bits_of(writes(item)) for item in items]
+    assigned = _dirty(flow, may, defs)
     held = {n: mask & assigned[n] for n, mask in may.items()}
     conflicts = _conflicts(items, flow, held, len(regs))
     stored = _colour([r for r in regs if across >> r.number & 1], conflicts)
-    used = sum({1 << r.number for item in items for r in writes(item)})
+    used = 0
+    for mask in defs:
+        used |= mask
     scratch = _colour([r for r in regs if (used & ~across) >> r.number & 1], conflicts)
     place = {r.number: (True, n) for n, s in enumerate(stored) for r in s.regs}
     place |= {r.number: (False, n) for n, s in enumerate(scratch) for r in s.regs}
@@ -149,11 +152,10 @@ def _with_resets(
     items: list[Item], flow: Flow, held: dict[int, int], stored: list[Slot]
 ) -> list[Item]:
     """Insert resets before each step of stored slots that hold nothing any more."""
-    owner = {r.number: n for n, s in enumerate(stored) for r in s.regs}
-    slot_held = {
-        n: sum({1 << owner[r] for r in _bits(mask) if r in owner}) for n, mask in held.items()
-    }
-    dirty = _dirty(items, flow, slot_held, owner)
+    owner = {r.number: 1 << n for n, s in enumerate(stored) for r in s.regs}
+    slot_held = {n: _slots(_bits(mask), owner) for n, mask in held.items()}
+    defs = [_slots((r.number for r in writes(item)), owner) for item in items]
+    dirty = _dirty(flow, slot_held, defs)
     result: list[Item] = []
     for n, item in enumerate(items):
         if item.op in (Op.STEP, Op.END):
@@ -164,22 +166,14 @@ def _with_resets(
     return result
 
 
-def _dirty(
-    items: list[Item], flow: Flow, slot_held: dict[int, int], owner: dict[int, int]
-) -> list[int]:
-    """Return, before each item, the stored slots that may hold something."""
-    dirty = [0] * len(items)
-    defs = [sum({1 << owner[r.number] for r in writes(i) if r.number in owner}) for i in items]
-    todo = [0] if items else []
-    seen = set(todo)
-    while todo:
-        n = todo.pop()
-        out = dirty[n] | defs[n]
-        if items[n].op is Op.STEP:
-            out &= slot_held[n]
-        for successor in flow.successors[n]:
-            if out & ~dirty[successor] or successor not in seen:
-                dirty[successor] |= out
-                seen.add(successor)
-                todo.append(successor)
-    return dirty
+def _slots(regs: Iterable[int], owner: dict[int, int]) -> int:
+    found = 0
+    for reg in regs:
+        found |= owner.get(reg, 0)
+    return found
+
+
+def _dirty(flow: Flow, held: dict[int, int], defs: list[int]) -> list[int]:
+    """Return, before each item, the registers or slots that may hold something."""
+    kept = [held.get(n, -1) for n in range(len(defs))]
+    return flow.forward(kept, defs)

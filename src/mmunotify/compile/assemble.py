@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from mmunotify.compile.allocate import Allocation, Slot, allocate, label_of
 from mmunotify.compile.cells import SharedCells, value_names
 from mmunotify.compile.emit import Emitter, Item, Message
-from mmunotify.compile.flow import Flow
 from mmunotify.compile.kinds import candidates
 from mmunotify.compile.lower.context import Session
-from mmunotify.compile.lower.operands import bounds, resting
 from mmunotify.compile.tidy import tidy, without_private_steps
-from mmunotify.compile.types import Snapshot
+from mmunotify.compile.types import Snapshot, bounds, resting
 from mmunotify.compile.values import Address, Operand, Reg
 from mmunotify.ir.interp import Stepped, steps
 from mmunotify.ir.ops import OPS, Op, Role
@@ -34,10 +32,11 @@ __all__ = ["Judge", "Lowered", "assemble"]
 
 @dataclass
 class Lowered:
-    """One lowered thread."""
+    """One lowered thread; `covers` are the locations of each of its coverage marks."""
 
     thread: SourceThread
     emitter: Emitter
+    covers: list[list[int]]
 
 
 @dataclass
@@ -47,8 +46,9 @@ class Judge:
     name: str
     kind: PredicateKind
     emitter: Emitter
-    result: Operand
+    result: Reg
     message: Message
+    covers: list[list[int]]
 
 
 class _Assembler:
@@ -68,6 +68,8 @@ class _Assembler:
         self.tables: dict[tuple[int, ...], int] = {}
         self.epochs: dict[int, list[int]] = {}
         self.scratch: list[tuple[str, set[int]]] = []  # label, epochs
+        self.covers: list[list[int]] = []
+        self.first_cover = 0
 
     # -- cells --------------------------------------------------------------------------------
 
@@ -145,7 +147,6 @@ class _Assembler:
         return self.tables[values]
 
     def instruction(self, item: Item, places: dict[int, int], starts: dict[int, int]) -> Instr:
-        assert item.op is not None
         item = self._constant_load(item)
         assert item.op is not None
         fields = [0] * 5
@@ -158,6 +159,9 @@ class _Assembler:
                 fields[n] = self.constants(arg)
             elif role is Role.TARGET:
                 fields[n] = starts[arg.number]  # type: ignore[union-attr]
+            elif role is Role.COVER:
+                assert isinstance(arg, int)
+                fields[n] = self.first_cover + arg
             elif role is Role.EPOCH:
                 assert isinstance(arg, int)
                 self.epochs.setdefault(arg, [])  # bumped, though nobody keeps a snapshot
@@ -166,22 +170,28 @@ class _Assembler:
                 assert isinstance(arg, int)
                 fields[n] = arg
         a, b, c, d, e = fields
-        return Instr(item.op, a, b, c, d, e, item.location)
+        return Instr(item.op, a, b, c, d, e, location=item.location)
 
     def _constant_load(self, item: Item) -> Item:
         """An indexed load of what no body changes reads the constant table."""
         if item.op is not Op.LDX or not isinstance(item.args[1], Address):
             return item
-        storage = self.shared.storages.all[item.args[1].storage]
+        address, length = item.args[1], item.args[3]
+        storage = self.shared.storages.all[address.storage]
         if storage.mutable:
             return item
-        args = (item.args[0], self.shared.constants(storage), *item.args[2:])
-        return Item(Op.LDT, args, item.location)
+        assert isinstance(length, int)
+        values = self.shared.constants(storage)[address.index : address.index + length]
+        return Item(Op.LDT, (item.args[0], values, *item.args[2:]), item.location)
 
     # -- code ---------------------------------------------------------------------------------
 
-    def thread_code(self, items: list[Item], places: dict[int, int]) -> tuple[int, ...]:
+    def thread_code(
+        self, items: list[Item], places: dict[int, int], covers: list[list[int]]
+    ) -> tuple[int, ...]:
         """Append the code of a thread; return its entries."""
+        self.first_cover = len(self.covers)
+        self.covers += covers
         starts, position, entries = {}, len(self.code), [len(self.code)]
         for item in items:
             if item.label is not None:
@@ -215,9 +225,10 @@ def _touched(emitters: list[Emitter]) -> dict[int, set[int]]:
 
 def assemble(session: Session, lowered: list[Lowered], judges: list[Judge], pages: int) -> Program:
     """Return the program of all threads and predicates."""
-    for emitter in [*(one.emitter for one in lowered), *(j.emitter for j in judges)]:
-        emitter.items = tidy(emitter.items)
-        _check_loops(session, emitter)
+    for one in lowered:
+        one.emitter.items = tidy(one.emitter.items)
+    for judge in judges:
+        judge.emitter.items = tidy(judge.emitter.items, judge.result)
     watchers = [j.emitter for j in judges if j.kind is not PredicateKind.FINAL]
     finals = [j.emitter for j in judges if j.kind is PredicateKind.FINAL]
     emitters = [one.emitter for one in lowered]
@@ -227,7 +238,8 @@ def assemble(session: Session, lowered: list[Lowered], judges: list[Judge], page
     assembler = _Assembler(session, SharedCells.of(session.storages, set(everywhere)))
     allocations = []
     for one in lowered:
-        items = tidy(without_private_steps(one.emitter.items, shared_keys))
+        fewer = without_private_steps(one.emitter.items, shared_keys)
+        items = one.emitter.items if fewer is one.emitter.items else tidy(fewer)
         allocations.append(allocate(items, one.emitter.regs))
     return _finish(assembler, lowered, allocations, judges, pages)
 
@@ -236,16 +248,6 @@ def _varies(session: Session, key: int) -> bool:
     storage = session.storages.all[key]
     least, most = bounds(storage.type)
     return storage.mutable and (least < most or isinstance(storage.owners[0], Epoch))
-
-
-def _check_loops(session: Session, emitter: Emitter) -> None:
-    if not emitter.loops:
-        return
-    flow = Flow(emitter.items)
-    for label, diagnostic in emitter.loops:
-        place = flow.places.get(label.number)
-        if place is not None and flow.stepless(place):
-            session.diagnostics.setdefault((diagnostic.code, diagnostic.place), diagnostic)
 
 
 def _finish(
@@ -271,7 +273,7 @@ def _finish(
     threads = []
     for number, (one, found) in enumerate(zip(lowered, allocations, strict=True)):
         places = _places(found, stored[number], [base + s for s in scratch[number]])
-        entries = assembler.thread_code(found.items, places)
+        entries = assembler.thread_code(found.items, places, one.covers)
         role = one.thread.role
         threads.append(Thread(one.thread.name, entries, pcs[number], one.thread.daemon, role))
     predicates = []
@@ -289,14 +291,14 @@ def _finish(
         predicates=tuple(predicates),
         table=tuple(assembler.table),
         epochs=tuple(tuple(slots) for slots in assembler.epochs.values()),
-        covers=tuple(tuple(c) for c in assembler.session.covers),
+        covers=tuple(tuple(c) for c in assembler.covers),
         locations=tuple(assembler.session.locations),
         labels=labels,
         symmetry=candidates(
             assembler.shared, [o.thread for o in lowered], private, pages, set(labels)
         ),
     )
-    return _started(program)
+    return _started(_with_used_locations(program))
 
 
 def _places(found: Allocation, stored: list[int], scratch: list[int]) -> dict[int, int]:
@@ -306,11 +308,34 @@ def _places(found: Allocation, stored: list[int], scratch: list[int]) -> dict[in
     }
 
 
+def _with_used_locations(program: Program) -> Program:
+    """Drop the locations that nothing refers to any more."""
+    used = {i.location for i in program.code} | {f.location for f in program.failures}
+    used.update(n for cover in program.covers for n in cover)
+    todo = list(used)
+    while todo:
+        number = todo.pop()
+        parent = program.locations[number].parent if number >= 0 else -1
+        if parent not in used:
+            used.add(parent)
+            todo.append(parent)
+    kept = sorted(used - {-1})
+    new = {-1: -1, **{old: number for number, old in enumerate(kept)}}
+    locations = [program.locations[n] for n in kept]
+    return replace(
+        program,
+        code=tuple(replace(i, location=new[i.location]) for i in program.code),
+        failures=tuple(replace(f, location=new[f.location]) for f in program.failures),
+        covers=tuple(tuple(new[n] for n in cover) for cover in program.covers),
+        locations=tuple(replace(at, parent=new[at.parent]) for at in locations),
+    )
+
+
 def _predicate(
     assembler: _Assembler, judge: Judge, found: Allocation, places: dict[int, int]
 ) -> Predicate:
     entry = len(assembler.code)
-    assembler.thread_code(found.items, places)
+    assembler.thread_code(found.items, places, judge.covers)
     failure = assembler.failure(judge.message, -1, places)
     return Predicate(judge.name, judge.kind, entry, assembler.slot(judge.result, places), failure)
 

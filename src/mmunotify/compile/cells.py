@@ -7,10 +7,19 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from mmunotify.compile.lower.operands import bounds
 from mmunotify.compile.objects import Objects
 from mmunotify.compile.storage import PAGE, Storage, Storages, encode
-from mmunotify.compile.types import Bool, EnumType, IntType, NoneOnly, Ref, Snapshot, Type
+from mmunotify.compile.types import (
+    Bool,
+    EnumType,
+    IntType,
+    NoneOnly,
+    Ref,
+    Snapshot,
+    Type,
+    bounds,
+    is_nullable,
+)
 from mmunotify.ir.program import Cell, CellKind
 from mmunotify.lang.counter import Epoch
 from mmunotify.lang.pages import Pages
@@ -26,9 +35,9 @@ def page_name(page: int) -> str:
 
 def value_names(kind: Type, objects: Objects) -> tuple[str, ...]:
     """Return the texts of the values of a type, lowest first; empty for plain numbers."""
-    none = ("none",) if getattr(kind, "nullable", False) else ()
+    none = ("none",) if is_nullable(kind) else ()
     if isinstance(kind, NoneOnly):
-        return ("none",)
+        return none
     if isinstance(kind, Bool):
         return (*none, "no", "yes")
     if isinstance(kind, EnumType):
@@ -38,7 +47,7 @@ def value_names(kind: Type, objects: Objects) -> tuple[str, ...]:
     if isinstance(kind, Snapshot):
         return ("none", "fresh", "stale")
     if isinstance(kind, IntType) and kind.label == PAGE and kind.low >= 0:
-        return (*none, *(page_name(p) for p in range(kind.low, kind.high + 1)))
+        return (*none, *(page_name(p) for p in range(0 if none else kind.low, kind.high + 1)))
     if isinstance(kind, IntType) and kind.nullable:
         return (*none, *(str(v) for v in range(kind.high + 1)))
     return ()

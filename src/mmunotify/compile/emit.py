@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from mmunotify.compile.types import Type
 from mmunotify.compile.values import Address, Operand, Reg
 from mmunotify.errors import Diagnostic
 from mmunotify.ir.ops import Op
 
-__all__ = ["Arg", "Emitter", "Item", "Label", "Message"]
+__all__ = ["Arg", "Emitter", "Item", "Label", "Message", "Note", "Noted", "literally"]
 
 
 @dataclass(eq=False)
@@ -36,12 +37,37 @@ class Message:
     types: tuple[Type, ...] = ()
 
 
+def literally(text: str) -> str:
+    """Return `text` as it has to stand in a template to be shown as it is."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+class Noted(Enum):
+    """What happens to a variable."""
+
+    BOUND = auto()
+    UNBOUND = auto()
+    USED = auto()
+
+
+@dataclass(frozen=True, eq=False)
+class Note:
+    """No instruction: what happens here to the variable `variable`.
+
+    `error`: what to say of a use that some way reaches without the variable being bound.
+    """
+
+    noted: Noted
+    variable: int
+    error: Diagnostic | None = None
+
+
 Arg = int | Reg | Address | Label | Message | tuple[int, ...]
 
 
 @dataclass(eq=False)
 class Item:
-    """One instruction (`op`), or a label (`label`), or a step mark (`op` STEP).
+    """One instruction (`op`), or a label (`label`), or a step mark (`op` STEP), or a note.
 
     `touched`: storages a step mark is for; `kept`: a mark that stays even if nobody else looks.
     `scopes`: the inlined calls a step mark is inside of (their named registers are alive).
@@ -54,6 +80,7 @@ class Item:
     touched: set[int] = field(default_factory=set)
     kept: bool = False
     scopes: frozenset[int] = frozenset()
+    note: Note | None = None
 
 
 class Emitter:
@@ -69,6 +96,7 @@ class Emitter:
         self.scopes: list[int] = []
         self.labels = 0
         self.loops: list[tuple[Label, Diagnostic]] = []  # heads of loops that need a step
+        self.steps = 0
         self.dead = False  # the code being emitted cannot be reached
 
     def reg(self, kind: Type, name: str = "", scope: int = -1) -> Reg:
@@ -99,6 +127,11 @@ class Emitter:
         if op in (Op.JMP, Op.FAIL, Op.END):
             self.dead = True
 
+    def note(self, noted: Noted, variable: int, error: Diagnostic | None = None) -> None:
+        """Append a note, unless this place cannot be reached."""
+        if not self.dead:
+            self.items.append(Item(None, note=Note(noted, variable, error)))
+
     def stop(self) -> None:
         """What follows cannot be reached until the next label that is jumped to."""
         self.dead = True
@@ -107,6 +140,7 @@ class Emitter:
         """Mark the beginning of a step."""
         if self.dead:
             return
+        self.steps += 1
         self.mark = Item(Op.STEP, (), self.location, kept=kept, scopes=frozenset(self.scopes))
         self.items.append(self.mark)
 

@@ -1,27 +1,45 @@
-"""Control and data flow of one thread's items: successors, reads and writes, liveness."""
+"""Control and data flow of one thread's items: successors, reads and writes, liveness.
+
+Sets of registers are ints, one bit a register. Invariant: liveness is worked out for whole blocks
+of straight code and then, where it is asked for, item by item.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 
-from mmunotify.compile.emit import Arg, Item, Message
+from mmunotify.compile.emit import Arg, Item, Message, Note, Noted
 from mmunotify.compile.values import Reg
 from mmunotify.ir.ops import OPS, Op, Role
 
-__all__ = ["Flow", "reads", "targets", "with_args", "writes"]
+__all__ = ["Flow", "bits_of", "reads", "targets", "with_args", "writes"]
 
-_READS = {Role.READ}
-_WRITES = {Role.WRITE}
+_LAST = (Op.JMP, Op.FAIL, Op.END)  # nothing falls through them
+
+
+def _fields(role: Role) -> list[tuple[int, ...]]:
+    """Return, for each operation by number, the operand fields that have `role`."""
+    return [
+        tuple(n for n, r in enumerate(OPS[op].roles) if r is role) for op in sorted(OPS, key=int)
+    ]
+
+
+_READS, _WRITES, _TARGETS = _fields(Role.READ), _fields(Role.WRITE), _fields(Role.TARGET)
+_FAILURES = _fields(Role.FAILURE)
 
 
 def reads(item: Item) -> Iterator[Reg]:
     """Yield the registers an item reads, those a failure would show included."""
     if item.op is None:
         return
-    for role, arg in zip(OPS[item.op].roles, item.args, strict=False):
-        if role in _READS and isinstance(arg, Reg):
+    for n in _READS[item.op]:
+        arg = item.args[n]
+        if isinstance(arg, Reg):
             yield arg
-        elif isinstance(arg, Message):
+    for n in _FAILURES[item.op]:
+        arg = item.args[n]
+        if isinstance(arg, Message):
             yield from (o for o in arg.operands if isinstance(o, Reg))
 
 
@@ -29,8 +47,9 @@ def writes(item: Item) -> Iterator[Reg]:
     """Yield the registers an item writes."""
     if item.op is None:
         return
-    for role, arg in zip(OPS[item.op].roles, item.args, strict=False):
-        if role in _WRITES and isinstance(arg, Reg):
+    for n in _WRITES[item.op]:
+        arg = item.args[n]
+        if isinstance(arg, Reg):
             yield arg
 
 
@@ -38,9 +57,16 @@ def targets(item: Item) -> Iterator[int]:
     """Yield the numbers of the labels an item may jump to."""
     if item.op is None:
         return
-    for role, arg in zip(OPS[item.op].roles, item.args, strict=False):
-        if role is Role.TARGET:
-            yield arg.number  # type: ignore[union-attr]
+    for n in _TARGETS[item.op]:
+        yield item.args[n].number  # type: ignore[union-attr]
+
+
+def bits_of(regs: Iterable[Reg]) -> int:
+    """Return a set of registers."""
+    found = 0
+    for reg in regs:
+        found |= 1 << reg.number
+    return found
 
 
 def with_args(item: Item, args: tuple[Arg, ...]) -> Item:
@@ -54,34 +80,94 @@ class Flow:
     def __init__(self, items: list[Item]) -> None:
         self.items = items
         self.places = {i.label.number: n for n, i in enumerate(items) if i.label is not None}
-        self.successors = [self._successors(n, item) for n, item in enumerate(items)]
-        self.live = self._liveness()
 
-    def _successors(self, number: int, item: Item) -> tuple[int, ...]:
-        jumps = tuple(self.places[t] for t in targets(item))
-        if item.op in (Op.JMP, Op.FAIL, Op.END):
-            return jumps
-        following = (number + 1,) if number + 1 < len(self.items) else ()
-        return (*jumps, *following)
+    @cached_property
+    def successors(self) -> list[tuple[int, ...]]:
+        """Where control may go from each item."""
+        places, last = self.places, len(self.items) - 1
+        found: list[tuple[int, ...]] = []
+        for number, item in enumerate(self.items):
+            jumps = tuple(places[t] for t in targets(item) if t in places)
+            if item.op not in _LAST and number < last:
+                jumps = (*jumps, number + 1)
+            found.append(jumps)
+        return found
 
-    def _liveness(self) -> list[int]:
-        gen, keep = [], []
-        for item in self.items:
-            gen.append(sum({1 << r.number for r in reads(item)}))
-            keep.append(~sum({1 << r.number for r in writes(item)}))
+    @cached_property
+    def blocks(self) -> list[tuple[int, int]]:
+        """The blocks of straight code as (first item, item after the last)."""
+        starts = [
+            n
+            for n, item in enumerate(self.items)
+            if n == 0 or item.label is not None or self.successors[n - 1] != (n,)
+        ]
+        return list(zip(starts, [*starts[1:], len(self.items)], strict=True))
+
+    @cached_property
+    def live(self) -> list[int]:
+        """The registers that are live before each item."""
+        read = [bits_of(reads(item)) for item in self.items]
+        kept = [~bits_of(writes(item)) for item in self.items]
+        gen, keep = {}, {}
+        for first, end in self.blocks:
+            g, k = 0, -1
+            for n in range(end - 1, first - 1, -1):
+                g, k = read[n] | (g & kept[n]), k & kept[n]
+            gen[first], keep[first] = g, k
+        before = self._live_blocks(gen, keep)
         live = [0] * len(self.items)
+        for first, end in self.blocks:
+            after = self._joined(before, end - 1)
+            for n in range(end - 1, first - 1, -1):
+                after = live[n] = read[n] | (after & kept[n])
+        return live
+
+    def _joined(self, before: dict[int, int], number: int) -> int:
+        after = 0
+        for successor in self.successors[number]:
+            after |= before[successor]
+        return after
+
+    def _live_blocks(self, gen: dict[int, int], keep: dict[int, int]) -> dict[int, int]:
+        """Return what is live before each block, by its first item."""
+        before = dict.fromkeys(gen, 0)
         changed = True
         while changed:
             changed = False
-            for n in range(len(self.items) - 1, -1, -1):
-                after = 0
-                for successor in self.successors[n]:
-                    after |= live[successor]
-                before = gen[n] | (after & keep[n])
-                if before != live[n]:
-                    live[n] = before
+            for first, end in reversed(self.blocks):
+                now = gen[first] | (self._joined(before, end - 1) & keep[first])
+                if now != before[first]:
+                    before[first] = now
                     changed = True
-        return live
+        return before
+
+    def forward(self, kept: list[int], added: list[int], entry: int = 0) -> list[int]:
+        """Return the least sets before each item of which `(set & kept) | added` flow on."""
+        before = {first: 0 for first, _ in self.blocks}
+        whole: dict[int, tuple[int, int]] = {}
+        for first, end in self.blocks:
+            k, a = -1, 0
+            for n in range(first, end):
+                k, a = k & kept[n], (a & kept[n]) | added[n]
+            whole[first] = k, a
+        ends, seen, todo = dict(self.blocks), set(), [0]
+        before[0] = entry
+        while todo:
+            first = todo.pop()
+            seen.add(first)
+            k, a = whole[first]
+            after = (before[first] & k) | a
+            for successor in self.successors[ends[first] - 1]:
+                if after & ~before[successor] or successor not in seen:
+                    before[successor] |= after
+                    todo.append(successor)
+        found = [0] * len(self.items)
+        for first, end in self.blocks:
+            now = before[first]
+            for n in range(first, end):
+                found[n] = now
+                now = (now & kept[n]) | added[n]
+        return found
 
     def after(self, number: int) -> int:
         """Return the registers live after item `number`, as bits."""
@@ -100,15 +186,67 @@ class Flow:
                     todo.append(successor)
         return seen
 
-    def stepless(self, head: int) -> bool:
-        """Tell whether item `head` can be reached from itself without a step."""
-        seen: set[int] = set()
-        todo = list(self.successors[head])
-        while todo:
-            n = todo.pop()
-            if n == head:
-                return True
-            if n not in seen and self.items[n].op is not Op.STEP:
-                seen.add(n)
-                todo.extend(self.successors[n])
-        return False
+    def stepless(self) -> list[set[int]]:
+        """Return the cycles of control that contain no step: each as the set of its items."""
+        return [c for c in self._components() if len(c) > 1 or self._is_own_successor(c)]
+
+    def _is_own_successor(self, component: set[int]) -> bool:
+        (only,) = component
+        return only in self.successors[only]
+
+    def _components(self) -> list[set[int]]:
+        """Strongly connected components of the items that are no steps (Tarjan, no recursion)."""
+        index: dict[int, int] = {}
+        low: dict[int, int] = {}
+        stack: list[int] = []
+        on_stack: set[int] = set()
+        found: list[set[int]] = []
+        for root in range(len(self.items)):
+            if root in index or self.items[root].op is Op.STEP:
+                continue
+            work = [(root, iter(self._going_on(root)))]
+            index[root] = low[root] = len(index)
+            stack.append(root)
+            on_stack.add(root)
+            while work:
+                number, following = work[-1]
+                for successor in following:
+                    if successor not in index:
+                        index[successor] = low[successor] = len(index)
+                        stack.append(successor)
+                        on_stack.add(successor)
+                        work.append((successor, iter(self._going_on(successor))))
+                        break
+                    if successor in on_stack:
+                        low[number] = min(low[number], index[successor])
+                else:
+                    work.pop()
+                    if work:
+                        low[work[-1][0]] = min(low[work[-1][0]], low[number])
+                    if low[number] == index[number]:
+                        at = stack.index(number)
+                        found.append(set(stack[at:]))
+                        on_stack.difference_update(stack[at:])
+                        del stack[at:]
+        return found
+
+    def _going_on(self, number: int) -> list[int]:
+        return [s for s in self.successors[number] if self.items[s].op is not Op.STEP]
+
+    def unbound(self) -> list[Note]:
+        """Return the uses of variables that some way reaches before the variable is bound."""
+        notes = [item.note for item in self.items]
+        if all(note is None or note.noted is not Noted.USED for note in notes):
+            return []
+        kept, added = [-1] * len(notes), [0] * len(notes)
+        for number, note in enumerate(notes):
+            if note is not None and note.noted is Noted.BOUND:
+                kept[number] = ~(1 << note.variable)
+            elif note is not None and note.noted is Noted.UNBOUND:
+                added[number] = 1 << note.variable
+        before = self.forward(kept, added, entry=-1)
+        return [
+            note
+            for note, unbound in zip(notes, before, strict=True)
+            if note is not None and note.noted is Noted.USED and unbound >> note.variable & 1
+        ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmunotify.compile.cells import SharedCells
-from mmunotify.compile.objects import Objects, family_name, is_model_object
+from mmunotify.compile.objects import Objects, is_model_object
 from mmunotify.compile.storage import PAGE, Storage
 from mmunotify.ir.program import SymmetryKind
 from mmunotify.lang.table import Table
@@ -138,8 +138,8 @@ def _columns_and_values(
     objects = shared.storages.objects
     values: dict[str, tuple[int, ...]] = {}
     for row in zip(*bundles, strict=True):
-        if id(row[0]) in objects.numbers and family_name(row[0]) not in values:
-            values[family_name(row[0])] = tuple(objects.number(o) for o in row)
+        if id(row[0]) in objects.numbers and objects.family(row[0]) not in values:
+            values[objects.family(row[0])] = tuple(objects.number(o) for o in row)
     return tuple(map(tuple, columns)), tuple(values.items())
 
 

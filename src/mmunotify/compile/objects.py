@@ -1,26 +1,65 @@
 """The object graph that set-up left behind: which objects there are and what to call them.
 
 Objects are found from the threads and predicates in a fixed order, so numbers and names are the
-same in every run.
+same in every run. Invariant: nothing here runs code of the user: no property, no `__getattr__`.
 """
 
 from __future__ import annotations
 
+import sys
+import sysconfig
 from collections import deque
 from collections.abc import Iterable, Iterator
 from enum import Enum
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from functools import cache
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    GenericAlias,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+    SimpleNamespace,
+)
 from typing import Any
 
 from mmunotify.lang.counter import Counter, Epoch
 from mmunotify.lang.pages import Pages
 from mmunotify.lang.table import Table
 
-__all__ = ["Objects", "family_name", "is_model_object", "is_scalar"]
+__all__ = [
+    "ABSENT",
+    "Objects",
+    "class_attribute",
+    "is_frozen",
+    "is_model_object",
+    "is_scalar",
+    "known_names",
+    "own_value",
+]
 
-_PLAIN = (bool, int, float, str, bytes, type(None), Enum)
-_NO_OBJECT = (type, FunctionType, BuiltinFunctionType, MethodType, ModuleType, Pages, range)
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), Enum)
+_NO_OBJECT = (
+    type,
+    FunctionType,
+    BuiltinFunctionType,
+    MethodType,
+    ModuleType,
+    GenericAlias,
+    BaseException,
+    Pages,
+    range,
+)
 _CONTAINERS = (list, tuple, dict, set, frozenset)
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+_ROOTS = ("Generic", "Protocol", "ABC")
+
+
+class _Absent:
+    """There is no such attribute."""
+
+
+ABSENT = _Absent()
 
 
 def is_scalar(value: Any) -> bool:
@@ -30,27 +69,75 @@ def is_scalar(value: Any) -> bool:
 
 def is_model_object(value: Any) -> bool:
     """Tell whether `value` is an object with attributes of its own that set-up built."""
-    if isinstance(value, (*_PLAIN, *_NO_OBJECT, *_CONTAINERS)):
-        return False
-    params = getattr(type(value), "__dataclass_params__", None)
-    if params is not None and params.frozen:
-        return False
-    return hasattr(value, "__dict__") or hasattr(type(value), "__slots__")
+    cls: Any = type(value)
+    return _is_model_class(cls)
 
 
-def family_name(value: Any) -> str:
-    """Return the family of an object: its root-most class below `object`."""
-    roots = [c for c in type(value).__mro__ if c is not object and c.__module__ != "typing"]
-    named = [c for c in roots if c.__name__ not in ("Generic", "Protocol", "ABC")]
-    return named[-1].__name__
+@cache
+def _is_model_class(cls: type) -> bool:
+    if issubclass(cls, (*_PLAIN, *_NO_OBJECT, *_CONTAINERS)) or is_frozen(cls):
+        return False
+    if _is_standard(str(cls.__module__)) and not _is_executed(cls):
+        return cls is SimpleNamespace
+    return cls.__dictoffset__ != 0 or any("__slots__" in vars(c) for c in cls.__mro__)
+
+
+def _is_executed(cls: type) -> bool:
+    """Tell whether `exec` made the class: it then seems to be a builtin."""
+    return cls.__module__ == "builtins" and bool(cls.__flags__ & _HEAP_TYPE)
+
+
+def is_frozen(cls: type) -> bool:
+    """Tell whether `cls` is a frozen dataclass, whose instances are values and no objects."""
+    params = getattr(cls, "__dataclass_params__", None)
+    return params is not None and bool(params.frozen)
+
+
+@cache
+def _is_standard(module: str) -> bool:
+    """Tell whether a module comes with Python: its objects are locks, files, loggers ..."""
+    if module.partition(".")[0] not in sys.stdlib_module_names:
+        return False
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return file is None or file.startswith(sysconfig.get_path("stdlib"))
+
+
+# -- attributes, without running any of the user's code -------------------------------------------
+
+
+def class_attribute(cls: type, name: str) -> Any:
+    """Return what a class or its bases define as `name`, or `ABSENT`."""
+    for ancestor in cls.__mro__:
+        if name in ancestor.__dict__:
+            return ancestor.__dict__[name]
+    return ABSENT
+
+
+def own_value(value: Any, name: str) -> Any:
+    """Return the value of a plain attribute: of the object itself, else of its class."""
+    found = class_attribute(type(value), name)
+    if isinstance(found, MemberDescriptorType):  # __slots__
+        try:
+            return found.__get__(value)
+        except AttributeError:
+            return ABSENT
+    return getattr(value, "__dict__", {}).get(name, found)
+
+
+def known_names(value: Any) -> list[str]:
+    """Return the names of an object's attributes that a user could have meant."""
+    names = {n for cls in type(value).__mro__[:-1] for n in vars(cls)}
+    return sorted(n for n in names | set(getattr(value, "__dict__", ())) if n[:2] != "__")
 
 
 def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
     for cls in reversed(type(value).__mro__):
-        for name in getattr(cls, "__slots__", ()):
-            if hasattr(value, name):
-                yield name, getattr(value, name)
-    yield from getattr(value, "__dict__", {}).items()
+        for name, found in vars(cls).items():
+            if isinstance(found, MemberDescriptorType):
+                own = own_value(value, name)
+                if own is not ABSENT:
+                    yield name, own
+    yield from list(getattr(value, "__dict__", {}).items())
 
 
 def _parts(value: Any) -> Iterable[tuple[str, Any]]:
@@ -58,17 +145,27 @@ def _parts(value: Any) -> Iterable[tuple[str, Any]]:
     if isinstance(value, Table):
         return [(f"[{n}]", v) for n, v in enumerate((*value.keys, *value.values.values()))]
     if isinstance(value, dict):
-        return [(f"[{k!r}]", v) for k, v in value.items()]
+        return [(f"[{k!r}]" if isinstance(k, str | int) else "", v) for k, v in value.items()]
     if isinstance(value, list | tuple | set | frozenset):
         return [(f"[{n}]", v) for n, v in enumerate(value)]
     if isinstance(value, MethodType):
         return [("", value.__self__)]
     if isinstance(value, FunctionType):
-        cells = value.__closure__ or ()
-        return [("", c.cell_contents) for c in cells if c.cell_contents is not value]
-    if is_model_object(value) or hasattr(value, "__dataclass_params__"):
+        return [("", v) for v in _captured(value) if v is not value]
+    if is_model_object(value) or is_frozen(type(value)):
         return [(f".{n}", v) for n, v in _attributes(value)]
     return []
+
+
+def _captured(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not filled yet
+            continue
+
+
+# -- the graph ------------------------------------------------------------------------------------
 
 
 class Objects:
@@ -78,8 +175,11 @@ class Objects:
         self.names: dict[int, str] = {}
         self.families: dict[str, list[Any]] = {}
         self.numbers: dict[int, int] = {}  # id of an object -> its number in its family
-        self._seen: set[int] = set()
         self.kept: list[Any] = []  # ids stay valid as long as the objects live
+        self.ranks: dict[int, int] = {}  # id -> place in the order of discovery
+        self._families: dict[type, str] = {}  # of a class -> the name of its family
+        self._roots: dict[str, type] = {}  # name of a family -> the class it is named after
+        self._taken: set[str] = set()
         self._discover(deque(roots))
 
     def _discover(self, queue: deque[tuple[str, Any]]) -> None:
@@ -87,9 +187,9 @@ class Objects:
             name, value = queue.popleft()
             if isinstance(value, (*_PLAIN, type, ModuleType)):
                 continue
-            if id(value) in self._seen:
+            if id(value) in self.ranks:
                 continue
-            self._seen.add(id(value))
+            self.ranks[id(value)] = len(self.kept)
             self.kept.append(value)
             if is_model_object(value):
                 self._add(name, value)
@@ -97,12 +197,35 @@ class Objects:
             queue.extend((name + suffix, part) for suffix, part in _parts(value))
 
     def _add(self, name: str, value: Any) -> None:
-        own = getattr(value, "name", None)
-        self.names[id(value)] = own if isinstance(own, str) and own else name.lstrip(".")
+        own = own_value(value, "name")
+        path = name.lstrip(".") or type(value).__name__
+        found = own if isinstance(own, str) and own else path
+        self.names[id(value)] = self._unique(found, path)
         if not isinstance(value, Table | Counter | Epoch):
-            family = self.families.setdefault(family_name(value), [])
+            family = self.families.setdefault(self.family(value), [])
             self.numbers[id(value)] = len(family)
             family.append(value)
+
+    def _unique(self, name: str, path: str) -> str:
+        """Return `name`, or `path` if another object has it, or the path with a number."""
+        found, number = name, 1
+        while found in self._taken:
+            found = path if number == 1 else f"{path}#{number}"
+            number += 1
+        self._taken.add(found)
+        return found
+
+    def family(self, value: Any) -> str:
+        """Return the family of an object: the name of its root-most class below `object`."""
+        cls = type(value)
+        if cls not in self._families:
+            own = [c for c in cls.__mro__ if c is not object and c.__name__ not in _ROOTS]
+            root = own[-1] if own else cls
+            name = root.__name__
+            if self._roots.setdefault(name, root) is not root:  # another class of that name
+                name = f"{root.__module__}.{name}"
+            self._families[cls] = name
+        return self._families[cls]
 
     def name(self, value: Any) -> str:
         """The name of an object in reports."""
@@ -115,6 +238,11 @@ class Objects:
     def number(self, value: Any) -> int:
         """Return the number of an object in its family; None is -1."""
         return -1 if value is None else self.numbers[id(value)]
+
+    def ordered(self, values: Iterable[Any]) -> tuple[Any, ...]:
+        """Return objects or tables in their order of discovery, each once."""
+        found = {id(v): v for v in values}
+        return tuple(sorted(found.values(), key=lambda v: self.ranks[id(v)]))
 
     def adopt(self, name: str, value: Any) -> None:
         """Add an object that only a body names (a module's global), and what it holds."""

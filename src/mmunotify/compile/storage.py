@@ -1,18 +1,18 @@
 """Where state lives: one `Storage` an attribute, a table, or a column of one attribute.
 
 What lowering learns here (which attributes bodies assign, of what type, which are indexed
-dynamically) only grows; lowering is repeated until nothing grows any more.
+dynamically) only grows; what a unit (a thread or predicate) relied on is noted, so that only the
+units are lowered again for which something has changed.
 """
 
 from __future__ import annotations
 
-import inspect
-import sys
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from mmunotify.compile.objects import Objects, family_name, is_model_object, is_scalar
+from mmunotify.compile.annotations import attribute_bounds
+from mmunotify.compile.objects import Objects, is_scalar, own_value
 from mmunotify.compile.types import (
     BOTTOM,
     Bool,
@@ -23,28 +23,25 @@ from mmunotify.compile.types import (
     Snapshot,
     Type,
     TypeMismatch,
-    annotated_bounds,
     join,
 )
 from mmunotify.lang.counter import Counter, Epoch
 from mmunotify.lang.pages import Pages
 from mmunotify.lang.table import Table
 
-__all__ = ["PAGE", "Conflict", "Storage", "Storages", "encode", "scalar_type"]
+__all__ = ["PAGE", "Storage", "Storages", "encode", "same_keys", "scalar_type"]
 
 PAGE = "page"
-_LIMIT = 16  # an inferred int type that still grows beyond this many values has no bound
+_Key = tuple[int, str]  # id of an owner, attribute
+_GROWTH = 16  # an int whose inferred type still grows after so many lowerings has no bound
 
 
-class Conflict(Exception):
-    """Two dynamic accesses want the same cells in different orders."""
-
-
-@dataclass
+@dataclass(eq=False)
 class Storage:
     """Cells of one kind, one after another: `owners[i]` is the object (or table) of block `i`.
 
-    `width` cells a block: 1 for an attribute, the number of keys for a table.
+    `width` cells a block: 1 for an attribute, the number of keys for a table. `opaque`: it holds
+    something that no cell can; it can be read as long as nothing assigns to it.
     """
 
     key: int
@@ -52,11 +49,16 @@ class Storage:
     attribute: str
     owners: tuple[Any, ...]
     width: int
-    type: Type
+    type: Type = BOTTOM
     label: str = ""  # what indexes it: a family, "page", or ""
     mutable: bool = False
+    opaque: bool = False
     growth: int = 0
-    threads: set[int] = field(default_factory=set)
+    grown_in: int = -1  # the lowering in which it grew last
+    blocks: dict[int, int] = field(default_factory=dict)  # id of an owner -> its first cell
+
+    def __post_init__(self) -> None:
+        self.blocks = {id(o): n * self.width for n, o in enumerate(self.owners)}
 
     @property
     def length(self) -> int:
@@ -73,19 +75,14 @@ def scalar_type(value: Any, objects: Objects) -> Type:
     if isinstance(value, int):
         if not -128 <= value <= 127:
             raise TypeMismatch
-        return IntType(value, value)
+        return IntType(int(value), int(value))
     if isinstance(value, Enum):
         return EnumType(type(value))
-    if is_model_object(value) and objects.knows(value):
-        return _reference(value, objects)
-    raise TypeMismatch
-
-
-def _reference(value: Any, objects: Objects) -> Ref:
     if id(value) not in objects.numbers:
         raise TypeMismatch
-    family = family_name(value)
-    return Ref(family, last=len(objects.families[family]) - 1)
+    family = objects.family(value)
+    last = len(objects.families[family]) - 1
+    return Ref(family, last=last, classes=frozenset({type(value)}))
 
 
 def encode(value: Any, kind: Type, objects: Objects) -> int:
@@ -105,116 +102,132 @@ class Storages:
     def __init__(self, objects: Objects) -> None:
         self.objects = objects
         self.all: list[Storage] = []
-        self.changed = False
-        self._attributes: dict[tuple[int, str], Storage] = {}
-        self._tables: dict[int, Storage] = {}
+        self.unit = 0  # the thread or predicate being lowered
+        self.lowering = 0  # counts lowerings
+        self.stale: set[int] = set()  # units that relied on what has changed since
+        self._found: dict[_Key, Storage] = {}
+        self._relied: dict[int, set[_Key]] = {}  # what each unit relied on
 
-    # -- attributes ---------------------------------------------------------------------------
+    def begin(self, unit: int) -> None:
+        """Note that `unit` is lowered anew from here on."""
+        self.unit = unit
+        self.lowering += 1
+        self.stale.discard(unit)
+        self._relied[unit] = set()
+
+    def rely(self, storage: Storage) -> None:
+        """Note that the unit's code is right only as long as `storage` stays as it is."""
+        self._relied[self.unit].update((id(o), storage.attribute) for o in storage.owners)
+
+    def is_mutable(self, owner: Any, name: str) -> bool:
+        """Tell whether a body assigns this attribute; the unit relies on the answer."""
+        key = (id(owner), name)
+        self._relied[self.unit].add(key)
+        found = self._found.get(key)
+        return found is not None and found.mutable
+
+    # -- finding ------------------------------------------------------------------------------
 
     def attribute(self, owner: Any, name: str) -> Storage:
-        """Return the storage of one object's attribute, new if need be."""
-        found = self._attributes.get((id(owner), name))
-        return found if found is not None else self._new_attribute((owner,), name)
+        """Return the storage of one object's attribute; may raise `TypeMismatch`."""
+        found = self._found.get((id(owner), name))
+        return found if found is not None else self._merged((owner,), name)
 
     def column(self, owners: tuple[Any, ...], name: str) -> Storage:
-        """Return the storage of `name` for all `owners` in that order; raise `Conflict`."""
-        found = self._attributes.get((id(owners[0]), name))
-        if found is not None and _same(found.owners, owners):
-            return found
-        olds = [self._attributes.get((id(o), name)) for o in owners]
-        if any(old is not None and len(old.owners) > 1 for old in olds):
-            raise Conflict
-        new = self._new_attribute(owners, name)
-        for old in olds:
-            if old is not None:
-                new.mutable |= old.mutable
-                self._widen(new, old.type)
-        self.changed = True
-        return new
+        """Return the one storage of `name` for all `owners`; may raise `TypeMismatch`."""
+        found = [self._found.get((id(o), name)) for o in owners]
+        first = found[0]
+        if first is not None and all(f is first for f in found):
+            return first
+        return self._merged(owners, name)
 
-    def block(self, storage: Storage, owner: Any) -> int:
-        """Return the first cell of `owner` in `storage`."""
-        position = next(n for n, o in enumerate(storage.owners) if o is owner)
-        return position * storage.width
+    def table(self, tables: tuple[Table[Any], ...]) -> Storage:
+        """Return the one storage of tables that have the same keys."""
+        return self.column(tables, "")
 
-    def _new_attribute(self, owners: tuple[Any, ...], name: str) -> Storage:
-        first = self.objects.name(owners[0])
-        whole = first if isinstance(owners[0], Counter | Epoch) else f"{first}.{name}"
-        storage = self._make(whole, name, owners, 1)
-        for owner in owners:
-            self._attributes[id(owner), name] = storage
-            self._widen(storage, self._initial_type(owner, name))
+    def epoch(self, epoch: Epoch) -> Storage:
+        """Return the storage of an epoch, which takes no cell."""
+        return self.attribute(epoch, "value")
+
+    def _merged(self, owners: tuple[Any, ...], name: str) -> Storage:
+        """Make one storage for `owners` and all that share one with any of them."""
+        olds = {f.key: f for o in owners if (f := self._found.get((id(o), name))) is not None}
+        every = self.objects.ordered([*owners, *(o for old in olds.values() for o in old.owners)])
+        storage = self._make(every, name)
+        for old in olds.values():
+            storage.mutable |= old.mutable
+            storage.growth = max(storage.growth, old.growth)
+            storage.type = join(storage.type, old.type)
+        for owner in every:
+            self._widen_initially(storage, owner, name)
+        self.all.append(storage)
+        for owner in every:
+            self._found[id(owner), name] = storage
+        if olds:
+            self._changed(storage)
         return storage
+
+    def _make(self, owners: tuple[Any, ...], name: str) -> Storage:
+        first = owners[0]
+        own = self.objects.name(first)
+        if isinstance(first, Table):
+            return Storage(
+                len(self.all), own, "", owners, len(first.keys), label=_index_label(first)
+            )
+        whole = own if isinstance(first, Counter | Epoch) else f"{own}.{name}"
+        return Storage(len(self.all), whole, name, owners, 1)
+
+    def _widen_initially(self, storage: Storage, owner: Any, name: str) -> None:
+        if not isinstance(owner, Table):
+            storage.type = join(storage.type, self._initial_type(owner, name))
+            return
+        for value in owner.values.values():
+            try:
+                storage.type = join(storage.type, scalar_type(value, self.objects))
+            except TypeMismatch:
+                storage.opaque = True
 
     def _initial_type(self, owner: Any, name: str) -> Type:
         if isinstance(owner, Counter):
             return IntType(0, owner.high, declared=True)
         if isinstance(owner, Epoch):
             return IntType(0, 0, declared=True)
-        for cls in type(owner).__mro__:
-            bounds = annotated_bounds(_annotation(cls, name))
-            if bounds is not None:
-                return IntType(bounds.low, bounds.high, declared=True)
-        return scalar_type(getattr(owner, name), self.objects)
-
-    def is_mutable(self, owner: Any, name: str) -> bool:
-        """Tell whether a body assigns this attribute."""
-        found = self._attributes.get((id(owner), name))
-        return found is not None and found.mutable
-
-    # -- tables -------------------------------------------------------------------------------
-
-    def table(self, tables: tuple[Table[Any], ...]) -> Storage:
-        """Return the storage of one table, or of several selected dynamically; may `Conflict`."""
-        found = self._tables.get(id(tables[0]))
-        if found is not None and (len(tables) == 1 or _same(found.owners, tables)):
-            return found
-        olds = [self._tables.get(id(t)) for t in tables]
-        if any(old is not None and len(old.owners) > 1 for old in olds):
-            raise Conflict
-        if any(not _same(t.keys, tables[0].keys) for t in tables):
-            raise Conflict
-        storage = self._make(
-            self.objects.name(tables[0]), "", tables, len(tables[0].keys), _index_label(tables[0])
-        )
-        for old in olds:
-            if old is not None:
-                storage.mutable |= old.mutable
-                self._widen(storage, old.type)
-                self.changed = True
-        for table in tables:
-            self._tables[id(table)] = storage
-            for value in table.values.values():
-                self._widen(storage, scalar_type(value, self.objects))
-        return storage
+        initial = scalar_type(own_value(owner, name), self.objects)
+        cls: Any = type(owner)
+        bounds = attribute_bounds(cls, name)
+        if bounds is None:
+            return initial
+        return join(IntType(bounds.low, bounds.high, declared=True), initial)
 
     # -- growth -------------------------------------------------------------------------------
 
-    def _make(
-        self, name: str, attribute: str, owners: tuple[Any, ...], width: int, label: str = ""
-    ) -> Storage:
-        storage = Storage(len(self.all), name, attribute, owners, width, BOTTOM, label)
-        self.all.append(storage)
-        return storage
-
     def write(self, storage: Storage, kind: Type) -> None:
         """Note that a body writes a value of type `kind`; raise `TypeMismatch`."""
+        wider = join(storage.type, kind)
         if not storage.mutable:
             storage.mutable = True
-            self.changed = True
-        self._widen(storage, kind)
-
-    def _widen(self, storage: Storage, kind: Type) -> None:
-        wider = join(storage.type, kind)
-        if wider != storage.type:
-            storage.growth += isinstance(wider, IntType)
+            self._changed(storage)
+        if wider != storage.type and not self.unbounded(storage):
+            if storage.grown_in != self.lowering:
+                storage.growth += isinstance(wider, IntType)
+                storage.grown_in = self.lowering
             storage.type = wider
-            self.changed = True
+            self._changed(storage)
+
+    def bump(self, storage: Storage) -> None:
+        """Note that a body bumps an epoch."""
+        if not storage.mutable:
+            storage.mutable = True
+            self._changed(storage)
+
+    def _changed(self, storage: Storage) -> None:
+        keys = {(id(o), storage.attribute) for o in storage.owners}
+        self.stale.update(unit for unit, relied in self._relied.items() if relied & keys)
 
     @staticmethod
     def unbounded(storage: Storage) -> bool:
         """Tell whether inference found no bound for an int."""
-        return storage.growth > _LIMIT
+        return storage.growth > _GROWTH
 
     def initial(self, storage: Storage) -> list[Any]:
         """The set-up values of all cells, in order."""
@@ -222,26 +235,20 @@ class Storages:
             return [t.values[k] for t in storage.owners for k in t.keys]
         if isinstance(storage.owners[0], Epoch):
             return [0] * len(storage.owners)
-        return [getattr(o, storage.attribute) for o in storage.owners]
+        return [own_value(o, storage.attribute) for o in storage.owners]
 
 
-def _annotation(cls: type, name: str) -> Any:
-    found = inspect.get_annotations(cls).get(name)
-    if not isinstance(found, str):
-        return found
-    try:  # annotations are strings under `from __future__ import annotations`
-        return eval(found, dict(vars(sys.modules[cls.__module__])))
-    except Exception:
-        return None
+def same_keys(tables: tuple[Table[Any], ...]) -> bool:
+    """Tell whether tables have the same keys in the same order."""
+    first = tables[0].keys
+    return all(len(t.keys) == len(first) and all(map(_same, t.keys, first)) for t in tables)
 
 
-def _same(one: tuple[Any, ...], two: tuple[Any, ...]) -> bool:
-    if len(one) != len(two):
-        return False
-    return all(a is b or (is_scalar(a) and a == b) for a, b in zip(one, two, strict=True))
+def _same(one: Any, two: Any) -> bool:
+    return one is two or (is_scalar(one) and is_scalar(two) and bool(one == two))
 
 
 def _index_label(table: Table[Any]) -> str:
     if isinstance(table.domain, Pages):
         return PAGE
-    return "" if is_scalar(table.keys[0]) else "object"
+    return "" if not table.keys or is_scalar(table.keys[0]) else "object"

@@ -1,16 +1,13 @@
-"""Types of the subset: what a cell or a local can hold, and how annotations say so.
+"""Types of the subset: what a cell or a local can hold.
 
-Every type is a finite set of values coded as small ints; None is always -1. `join` is the only
-way types grow, so inference ends.
+Every type is a finite set of values coded as small ints; None is always -1 (0 for a snapshot).
+`join` is the only way types grow, so inference ends.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
-
-from mmunotify.lang.counter import Int
 
 __all__ = [
     "BOTTOM",
@@ -23,8 +20,12 @@ __all__ = [
     "Snapshot",
     "Type",
     "TypeMismatch",
-    "annotated_bounds",
+    "bounds",
+    "describe",
+    "is_nullable",
     "join",
+    "resting",
+    "without_none",
 ]
 
 
@@ -78,11 +79,12 @@ class EnumType:
 
 @dataclass(frozen=True)
 class Ref:
-    """An object of `family` (a name), coded by its number in that family, at most `last`."""
+    """An object of one of `classes`, coded by its number in its `family`, which ends at `last`."""
 
     family: str
     nullable: bool = False
     last: int = 0
+    classes: frozenset[type] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Snapshot:
     """A snapshot of the epoch with key `epoch`: 0 nothing (None), 1 fresh, 2 stale."""
 
     epoch: int
-    nullable: bool = True
+    nullable: bool = False
 
 
 Type = Bottom | NoneOnly | Bool | IntType | EnumType | Ref | Snapshot
@@ -107,19 +109,22 @@ def join(one: Type, two: Type) -> Type:
         return _with_none(two)
     if isinstance(two, NoneOnly):
         return _with_none(one)
+    nullable = one.nullable or two.nullable
     if isinstance(one, Bool) and isinstance(two, Bool):
-        return Bool(one.nullable or two.nullable)
+        return Bool(nullable)
     if isinstance(one, IntType | Bool) and isinstance(two, IntType | Bool):
         return _join_ints(_as_int(one), _as_int(two))
     if isinstance(one, EnumType) and isinstance(two, EnumType) and one.cls is two.cls:
-        return EnumType(one.cls, one.nullable or two.nullable)
+        return EnumType(one.cls, nullable)
     if isinstance(one, Ref) and isinstance(two, Ref) and one.family == two.family:
-        return Ref(one.family, one.nullable or two.nullable, max(one.last, two.last))
+        return Ref(one.family, nullable, max(one.last, two.last), one.classes | two.classes)
+    if isinstance(one, Snapshot) and isinstance(two, Snapshot) and one.epoch == two.epoch:
+        return Snapshot(one.epoch, nullable)
     raise TypeMismatch
 
 
 def _with_none(some: Type) -> Type:
-    if isinstance(some, NoneOnly | Bottom | Snapshot):
+    if isinstance(some, NoneOnly | Bottom):
         return some
     if isinstance(some, IntType) and some.low < 0:
         raise TypeMismatch  # None is coded -1
@@ -132,20 +137,61 @@ def _as_int(some: IntType | Bool) -> IntType:
 
 def _join_ints(one: IntType, two: IntType) -> IntType:
     nullable = one.nullable or two.nullable
-    for fixed in (one, two):
-        if fixed.declared:
-            return replace(fixed, nullable=nullable)
+    if one.declared != two.declared:
+        return replace(one if one.declared else two, nullable=nullable)
     low, high = min(one.low, two.low), max(one.high, two.high)
     if nullable and low < 0:
         raise TypeMismatch
-    return IntType(low, high, one.label if one.label == two.label else "", nullable)
+    label = one.label if one.label == two.label else ""
+    return IntType(low, high, label, nullable, one.declared)
 
 
-def annotated_bounds(annotation: Any) -> Int | None:
-    """Return the `Int` in an annotation (`Int(0, 3)` or `Annotated[int, Int(0, 3)]`), if any."""
-    if isinstance(annotation, Int):
-        return annotation
-    for extra in getattr(annotation, "__metadata__", ()):
-        if isinstance(extra, Int):
-            return extra
-    return None
+def describe(kind: Type) -> str:
+    """Return what a value of a type is called in a message."""
+    if isinstance(kind, Bool):
+        return "a bool"
+    if isinstance(kind, IntType):
+        return "an int"
+    if isinstance(kind, EnumType):
+        return f"a member of {kind.cls.__name__}"
+    if isinstance(kind, Ref):
+        return "a " + " or a ".join(sorted(c.__name__ for c in kind.classes))
+    return "a snapshot of an Epoch" if isinstance(kind, Snapshot) else "None"
+
+
+def without_none(kind: Type) -> Type:
+    """Return the type of the values of `kind` that are not None."""
+    if isinstance(kind, Bottom | NoneOnly) or not kind.nullable:
+        return kind
+    return replace(kind, nullable=False)
+
+
+def is_nullable(kind: Type) -> bool:
+    """Tell whether a value of this type may be None."""
+    return isinstance(kind, NoneOnly) or bool(getattr(kind, "nullable", False))
+
+
+def bounds(kind: Type) -> tuple[int, int]:
+    """Return the lowest and highest code of a type, None included."""
+    if isinstance(kind, IntType):
+        return min(kind.low, -1) if kind.nullable else kind.low, kind.high
+    if isinstance(kind, Bool):
+        return -1 if kind.nullable else 0, 1
+    if isinstance(kind, EnumType):
+        return -1 if kind.nullable else 0, len(kind.members) - 1
+    if isinstance(kind, Snapshot):
+        return 0, 2
+    if isinstance(kind, Ref):
+        return -1 if kind.nullable else 0, kind.last
+    return -1, -1
+
+
+def resting(kind: Type) -> int:
+    """Return what a register of type `kind` holds when it holds nothing."""
+    if isinstance(kind, Snapshot):
+        return 0
+    if isinstance(kind, Ref | EnumType) or is_nullable(kind):
+        return -1
+    if isinstance(kind, IntType) and kind.label:
+        return -1  # no page, so that pages stay interchangeable
+    return kind.low if isinstance(kind, IntType) and kind.low > 0 else 0

@@ -6,7 +6,7 @@ Constants are folded, structures live in the compiler only, and the rest sits in
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mmunotify.compile.source import Function
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mmunotify.compile.lower.context import Frame
 
 __all__ = [
+    "NOBODY",
     "POISON",
     "Address",
     "Closure",
@@ -67,19 +68,39 @@ class Const:
 
 @dataclass(frozen=True, eq=False)
 class Dyn:
-    """A value in a register."""
+    """A value in a register that nothing else writes while the value is in use.
+
+    `type` may be narrower than the register's: what a check or a condition left of it.
+    `taken`: for a snapshot that an epoch was just read for, the step it was read in.
+    """
 
     reg: Reg
     type: Type
+    taken: object = None
+
+
+class _Nobody:
+    """No object has this number."""
+
+
+NOBODY = _Nobody()
 
 
 @dataclass(frozen=True, eq=False)
 class Selected:
-    """One of `objects`, by the number in `reg`; -1 or out of range denotes nothing."""
+    """One of `objects`, by the number in `reg`; if `nullable` -1 denotes None.
+
+    `NOBODY` stands where a number cannot occur.
+    """
 
     reg: Reg
     objects: tuple[Any, ...]
-    label: str = ""
+    nullable: bool = False
+
+    @property
+    def present(self) -> list[tuple[int, Any]]:
+        """The objects that it may be, with their numbers; None is left out."""
+        return [(n, o) for n, o in enumerate(self.objects) if o is not None and o is not NOBODY]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +122,12 @@ class Method:
 
 @dataclass(frozen=True, eq=False)
 class Closure:
-    """A lambda with the frame it was written in."""
+    """A lambda with the frame it was written in and the values of its defaults."""
 
     node: ast.Lambda
     frame: Frame
     function: Function
+    defaults: tuple[tuple[str, Value], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +157,6 @@ class SuperOf:
 @dataclass(frozen=True, eq=False)
 class Poison:
     """The value of something that was refused; silences follow-up errors."""
-
-    note: str = field(default="")
 
 
 POISON = Poison()

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Collection, Iterable
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mmunotify.compile.assemble import Judge, Lowered, assemble
-from mmunotify.compile.emit import Emitter, Message
+from mmunotify.compile.emit import Emitter, Message, literally
+from mmunotify.compile.flow import Flow
 from mmunotify.compile.lower import calls, conditions, operands
-from mmunotify.compile.lower.context import Lowering, Refused, Session
+from mmunotify.compile.lower.context import Errors, Lowering, Path, Refused, Session
 from mmunotify.compile.objects import Objects
+from mmunotify.compile.types import Bool
 from mmunotify.compile.values import Const, Value
-from mmunotify.errors import DiagnosticError
+from mmunotify.errors import Diagnostic, DiagnosticError
 from mmunotify.ir.ops import Op
 from mmunotify.ir.program import PredicateKind, Program
 from mmunotify.lang.pages import Pages
@@ -20,7 +25,7 @@ from mmunotify.lang.thread import Thread
 
 __all__ = ["World", "compile_world"]
 
-_PASSES = 40
+_FRAMES = 20_000  # of Python's stack: bodies nest, and so does lowering them
 
 
 class World(Protocol):
@@ -33,20 +38,6 @@ class World(Protocol):
     reachable: dict[str, Callable[[], bool]]
 
 
-Named = tuple[PredicateKind, str, Callable[[], bool]]
-
-
-def _predicates(world: World) -> list[Named]:
-    found: list[Named] = [(PredicateKind.FINAL, n, f) for n, f in world.finals]
-    for kind, group in (
-        (PredicateKind.ALWAYS, world.always),
-        (PredicateKind.NEVER, world.never),
-        (PredicateKind.REACHABLE, world.reachable),
-    ):
-        found += [(kind, n, f) for n, f in group.items()]
-    return found
-
-
 def compile_world(
     world: World,
     cover_files: Iterable[str] = (),
@@ -55,55 +46,145 @@ def compile_world(
     """Return the program of `world`; raise `DiagnosticError` with all errors found.
 
     `cover_files`: source files whose executed lines the search shall report. `properties`: only
-    the assertions of these are compiled (None: all); those of the language itself always are.
+    what `require` and `assert` say of these is compiled; None is all. What no program can go on
+    after (bounds, null_dereference, uncaught) always is.
     """
-    threads, predicates = list(world.threads), _predicates(world)
-    roots: list[tuple[str, Any]] = [("", world)]
-    roots += [(t.name, t) for t in threads]
-    objects = Objects(_named(roots))
+    units = [*_threads(world), *_predicates(world)]
+    objects = Objects(_roots(world))
     files = frozenset(cover_files)
-    session = Session(objects, files, properties)
-    for _ in range(_PASSES):
-        if session.adopted:
-            session = Session(objects, files, properties)
-        session.begin_pass()
-        lowered = [_thread(session, number, thread) for number, thread in enumerate(threads)]
-        judges = [_judge(session, len(threads) + n, *p) for n, p in enumerate(predicates)]
-        if not (session.changed or session.storages.changed or session.adopted):
-            break
-    _report(session)
-    program = assemble(session, lowered, judges, _pages(objects))
-    _report(session)
-    return program
+    chosen = None if properties is None else frozenset(properties)
+    with _deep():
+        while True:
+            session = Session(objects, files, chosen)
+            done = _lowered(session, units)
+            if not session.adopted:
+                break
+    _report(done)
+    lowered = [d.result for d in done if isinstance(d.result, Lowered)]
+    judges = [d.result for d in done if isinstance(d.result, Judge)]
+    return assemble(session, lowered, judges, _pages(objects))
 
 
-def _named(roots: list[tuple[str, Any]]) -> Iterable[tuple[str, Any]]:
-    world = roots[0][1]
+# -- units ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A thread or a predicate: what is lowered by itself."""
+
+    thread: Thread | None
+    body: Callable[..., Any]
+    name: str = ""
+    kind: PredicateKind = PredicateKind.FINAL
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A unit as it was lowered last."""
+
+    result: Lowered | Judge
+    errors: Errors
+    poisoned: bool
+
+    def check(self) -> None:
+        """Add what is wrong with the finished code."""
+        emitter = self.result.emitter
+        flow = Flow(emitter.items)
+        if not self.errors:
+            for cycle in flow.stepless():
+                heads = [e for e in emitter.loops if flow.places.get(e[0].number) in cycle]
+                for _, diagnostic in heads[:1]:
+                    self.errors[diagnostic.code, diagnostic.place] = diagnostic
+        for note in flow.unbound():
+            if note.error is not None:
+                self.errors[note.error.code, note.error.place] = note.error
+
+
+def _threads(world: World) -> Iterator[_Unit]:
+    for thread in world.threads:
+        yield _Unit(thread, thread.body)
+
+
+def _predicates(world: World) -> Iterator[_Unit]:
+    groups = (
+        (PredicateKind.FINAL, world.finals),
+        (PredicateKind.ALWAYS, world.always.items()),
+        (PredicateKind.NEVER, world.never.items()),
+        (PredicateKind.REACHABLE, world.reachable.items()),
+    )
+    for kind, group in groups:
+        for name, body in group:
+            yield _Unit(None, body, name, kind)
+
+
+def _roots(world: World) -> Iterator[tuple[str, Any]]:
     for name, value in vars(world).items():
         if name != "threads":
             yield name, value
-    yield from roots[1:]
+    for thread in world.threads:
+        yield thread.name, thread
 
 
 def _pages(objects: Objects) -> int:
-    found = [len(p) for p in objects.kept if isinstance(p, Pages)]
-    return max(found, default=0)
+    counts = [len(p) for p in objects.kept if isinstance(p, Pages)]
+    return max(counts, default=0)
 
 
-def _report(session: Session) -> None:
-    found = list(session.diagnostics.values())
-    if found:
-        # What nothing assigns stays None; where an assignment was refused, that is no news.
-        own = [d for d in found if not (d.code == "E205" and d.what.startswith("None "))]
-        raise DiagnosticError(own or found)
+def _lowered(session: Session, units: list[_Unit]) -> list[_Done]:
+    """Lower every unit, and again as long as more is learnt of what it relied on."""
+    roots = [Path() for _ in units]
+    done: dict[int, _Done] = {}
+    todo = list(range(len(units)))
+    while todo:
+        for number in todo:
+            session.storages.begin(number)
+            done[number] = _lower(session, number, units[number], roots[number])
+        todo = [] if session.adopted else sorted(session.storages.stale)
+    return [done[number] for number in range(len(units))]
 
 
-def _thread(session: Session, number: int, thread: Thread) -> Lowered:
+def _lower(session: Session, number: int, unit: _Unit, root: Path) -> _Done:
     emitter = Emitter(number)
-    low = Lowering(session, emitter, thread)
-    _guarded(session, lambda: calls.enter(low, thread.body, [Const(a) for a in thread.args]))
+    low = Lowering(session, emitter, unit.thread, root)
+    if unit.thread is not None:
+        arguments: list[Value] = [Const(a) for a in unit.thread.args]
+        _entered(low, unit.body, arguments, root)
+        _end(emitter)
+        return _Done(Lowered(unit.thread, emitter, low.covers), low.errors, low.poisoned)
+    emitter.atomic = 1
+    value = _entered(low, unit.body, [], root)
+    return _Done(_judge(low, unit, value), low.errors, low.poisoned)
+
+
+def _entered(
+    low: Lowering, body: Callable[..., Any], arguments: list[Value], root: Path
+) -> Value | None:
+    try:
+        return calls.enter(low, body, arguments, root)
+    except Refused as refused:
+        low.note(refused)
+    except DiagnosticError as error:
+        for found in error.diagnostics:
+            low.errors[found.code, found.what] = found
+    return None
+
+
+def _judge(low: Lowering, unit: _Unit, value: Value | None) -> Judge:
+    emitter = low.emitter
+    yes, no, end = (emitter.new_label() for _ in range(3))
+    node = ast.Pass()
+    known: bool | None = True
+    result: Value = Const(True)
+    if value is not None and not low.errors:
+        known = conditions.truth(low, value, yes, no, node)
+        result = Const(known) if known is not None else conditions.as_value(low, yes, no, end)
+    reg = emitter.reg(Bool())  # written last, so that nothing takes its place
+    emitter.emit(Op.MOV, reg, operands.operand(low, result, node))
     _end(emitter)
-    return Lowered(thread, emitter)
+    owner = getattr(unit.body, "__self__", None)
+    whose = unit.name if owner is None else low.objects.name(owner)
+    message = Message(unit.name, literally(_SAYS[unit.kind].format(whose)))
+    return Judge(unit.name, unit.kind, emitter, reg, message, low.covers)
 
 
 def _end(emitter: Emitter) -> None:
@@ -112,36 +193,41 @@ def _end(emitter: Emitter) -> None:
     emitter.emit(Op.END)
 
 
-def _guarded(session: Session, run: Callable[[], Any]) -> Any:
-    try:
-        return run()
-    except Refused as refused:
-        diagnostic = refused.diagnostic
-        session.diagnostics.setdefault((diagnostic.code, diagnostic.place), diagnostic)
-        return None
-
-
-def _judge(
-    session: Session, number: int, kind: PredicateKind, name: str, body: Callable[..., Any]
-) -> Judge:
-    emitter = Emitter(number)
-    emitter.atomic = 1
-    low = Lowering(session, emitter, None)
-    value: Value | None = _guarded(session, lambda: calls.enter(low, body, []))
-    yes, no, end = (emitter.new_label() for _ in range(3))
-    node = ast.Pass()
-    known = conditions.truth(low, value, yes, no, node) if value is not None else True
-    answer = Const(known) if known is not None else conditions.as_value(low, yes, no, end)
-    result = operands.operand(low, answer, node)
-    _end(emitter)
-    owner = getattr(body, "__self__", None)
-    whose = session.objects.name(owner) if owner is not None else name
-    return Judge(name, kind, emitter, result, Message(name, _SAYS[kind].format(whose)))
-
-
 _SAYS = {
     PredicateKind.ALWAYS: "it is false in this state",
     PredicateKind.NEVER: "it is true in this state",
     PredicateKind.REACHABLE: "no state makes it true",
     PredicateKind.FINAL: "{} is not at rest when all threads are done",
 }
+
+
+@contextmanager
+def _deep() -> Iterator[None]:
+    """Allow a deeper stack while the block lasts."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _FRAMES))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+
+def _report(done: list[_Done]) -> None:
+    """Raise all errors of all units, each once."""
+    found: dict[object, Diagnostic] = {}
+    for unit in done:
+        unit.check()
+        for about, diagnostic in unit.errors.items():
+            known = found.get(about)
+            if known is None or _earlier(diagnostic, known):
+                found[about] = diagnostic
+    if found:
+        raise DiagnosticError(found.values())
+    assert not any(unit.poisoned for unit in done), "something was refused without an error"
+
+
+def _earlier(one: Diagnostic, two: Diagnostic) -> bool:
+    return one.place is not None and two.place is not None and one.place < two.place

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 from typing import Any
 
+from mmunotify.compile import types
 from mmunotify.compile.emit import Emitter, Label
 from mmunotify.compile.names import Names, names_of
 from mmunotify.compile.objects import Objects
-from mmunotify.compile.source import Function
+from mmunotify.compile.shape import Returns
+from mmunotify.compile.source import Function, is_library
 from mmunotify.compile.storage import Storages
-from mmunotify.compile.types import BOTTOM, Type
 from mmunotify.compile.values import Const, Value
 from mmunotify.errors import Diagnostic, Place
 from mmunotify.ir.program import Location
@@ -22,23 +24,32 @@ from mmunotify.ir.program import Location
 __all__ = [
     "MANY",
     "CallExit",
+    "Clause",
     "Cleanup",
+    "Errors",
     "Frame",
     "Handler",
     "Loop",
     "Lowering",
+    "Path",
     "Refused",
     "Session",
+    "Standing",
+    "Variable",
     "VariableFact",
     "suggestion",
 ]
+
+Errors = dict[object, Diagnostic]
+"""Errors by what they are about: the same thing is said once."""
 
 
 class Refused(Exception):
     """Lowering met something that is not in the subset."""
 
-    def __init__(self, diagnostic: Diagnostic) -> None:
+    def __init__(self, diagnostic: Diagnostic, about: object) -> None:
         self.diagnostic = diagnostic
+        self.about = about
 
 
 class _Many:
@@ -48,32 +59,76 @@ class _Many:
 MANY = _Many()
 
 
-@dataclass
+@dataclass(eq=False)
 class VariableFact:
     """What is known of one variable of one inlined call over all its assignments."""
 
-    kind: Type = BOTTOM
+    type: types.Type = types.BOTTOM
     only: Const | _Many | None = None
     width: int | None = None  # number of items, for a structure
-    cls: type | None = None
-    fields: tuple[str, ...] = ()
+    cls: Any = None  # its class, for a structure
     growth: int = 0
+    grown_in: int = -1
+
+
+class Path:
+    """Where in the tree of inlined calls something is; the same in every lowering of a thread."""
+
+    __slots__ = ("children", "facts")
+
+    def __init__(self) -> None:
+        self.children: dict[object, Path] = {}
+        self.facts: dict[object, VariableFact] = {}
+
+    def child(self, step: object) -> Path:
+        """Return the path that is one step longer."""
+        found = self.children.get(step)
+        if found is None:
+            found = self.children[step] = Path()
+        return found
+
+    def fact(self, name: object) -> VariableFact:
+        """Return what is known of a variable."""
+        found = self.facts.get(name)
+        if found is None:
+            found = self.facts[name] = VariableFact()
+        return found
+
+
+@dataclass(eq=False)
+class Variable:
+    """A variable of one inlined call and where its value is; `number` is for notes."""
+
+    number: int
+    value: Value | None = None
 
 
 @dataclass(eq=False)
 class Frame:
-    """One inlined call."""
+    """One inlined call, lambda or comprehension."""
 
     function: Function
     names: Names
     scope: int
+    path: Path
     env: dict[str, Value] = field(default_factory=dict)
-    variables: dict[str, Value] = field(default_factory=dict)
-    outer: Frame | None = None  # of a lambda: where it was written
+    variables: dict[str, Variable] = field(default_factory=dict)
+    outer: Frame | None = None  # of a lambda or comprehension: where it was written
     call: int = -1  # location of the call
-    path: tuple[Any, ...] = ()  # where it was called, which names its variables
     round: int = -1  # scope of the loop round being unrolled, which ends the life of its aliases
     receiver: int = 0  # identity of the object it is called on
+    is_comprehension: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """Where lowering stands: what a way out goes back to."""
+
+    frame: Frame
+    path: Path
+    atomic: int
+    calls: int  # how many inlined calls it is inside of
+    scopes: int
 
 
 @dataclass(eq=False)
@@ -82,25 +137,27 @@ class Loop:
 
     on_break: Label
     on_continue: Label
-    atomic: int
 
 
 @dataclass(eq=False)
 class Cleanup:
-    """What must run on every way out (`with`, `finally`)."""
+    """What must run on every way out (`with`, `finally`).
 
-    run: Callable[[], None]
-    atomic: int
-    frame: Frame
+    `run` gets the failure that is on its way out, or None.
+    """
+
+    run: Callable[[type[BaseException] | None], None]
+    standing: Standing
+
+
+Clause = tuple[tuple[type[BaseException], ...], Callable[[type[BaseException]], Label]]
 
 
 @dataclass(eq=False)
 class Handler:
-    """`except` clauses in force: failure class and where its handler begins."""
+    """`except` clauses in force: which failures each takes, and where such a failure goes."""
 
-    clauses: list[tuple[type[BaseException], Label]]
-    atomic: int
-    frame: Frame
+    clauses: list[Clause]
 
 
 @dataclass(eq=False)
@@ -108,9 +165,8 @@ class CallExit:
     """Where `return` goes."""
 
     end: Label
-    atomic: int
-    style: str  # "none", "value" (one return, at the end) or "merge"
-    key: tuple[Any, ...] = ()
+    returns: Returns
+    path: Path
     result: Value | None = None
 
 
@@ -121,118 +177,127 @@ class Session:
     """What the repeated lowerings of all threads share."""
 
     def __init__(
-        self,
-        objects: Objects,
-        cover_files: frozenset[str],
-        properties: Collection[str] | None = None,
+        self, objects: Objects, cover_files: frozenset[str], properties: frozenset[str] | None
     ) -> None:
         self.objects = objects
         self.storages = Storages(objects)
-        self.facts: dict[tuple[Any, ...], VariableFact] = {}
         self.cover_files = cover_files
         self.properties = properties
-        self.diagnostics: dict[tuple[str, Place | None], Diagnostic] = {}
         self.locations: list[Location] = []
-        self._location_numbers: dict[Location, int] = {}
-        self.covers: list[list[int]] = []
-        self.changed = False
         self.adopted = False  # an object was found that only a body names: start anew
+        self.raised: dict[type[BaseException], BaseException] = {}  # stand for what is caught
+        self._numbers: dict[Location, int] = {}
+        self._located: dict[tuple[ast.AST, int], int] = {}
 
     def location(self, location: Location) -> int:
         """Return the number of `location`, new if need be."""
-        number = self._location_numbers.get(location)
+        number = self._numbers.get(location)
         if number is None:
-            number = self._location_numbers[location] = len(self.locations)
+            number = self._numbers[location] = len(self.locations)
             self.locations.append(location)
         return number
 
-    def fact(self, key: tuple[Any, ...]) -> VariableFact:
-        """Return what is known of a variable."""
-        return self.facts.setdefault(key, VariableFact())
+    def located(self, node: ast.AST, frame: Frame) -> int:
+        """Return the number of the location of `node`, a statement or expression of a file."""
+        number = self._located.get((node, frame.call))
+        if number is None:
+            function = frame.function
+            place = place_of(node, function)
+            number = self._located[node, frame.call] = self.location(
+                Location(
+                    place.file,
+                    place.line,
+                    place.column,
+                    place.end_column,
+                    function.node.name,
+                    function.file.text(place.line),
+                    frame.call,
+                )
+            )
+        return number
 
-    def begin_pass(self) -> None:
-        """Forget what one lowering made; keep what it learnt."""
-        self.changed = self.storages.changed = False
-        self.locations.clear()
-        self._location_numbers.clear()
-        self.covers.clear()
-        self.diagnostics.clear()
+
+def place_of(node: ast.AST, function: Function) -> Place:
+    """Return the place of a node of a function."""
+    file = function.file
+    line, end_line = node.lineno, node.end_lineno  # type: ignore[attr-defined]
+    text = file.lines[line - 1] if line <= len(file.lines) else ""
+    end = node.end_col_offset if end_line == line else None  # type: ignore[attr-defined]
+    return Place.from_offsets(file.path, line, text, node.col_offset, end)  # type: ignore[attr-defined]
 
 
 class Lowering:
-    """Lowers the body of one thread."""
+    """Lowers the body of one thread or predicate once."""
 
-    def __init__(self, session: Session, emitter: Emitter, thread: Any) -> None:
+    def __init__(self, session: Session, emitter: Emitter, thread: Any, root: Path) -> None:
         self.session = session
         self.emitter = emitter
         self.thread = thread
+        self.objects = session.objects
+        self.storages = session.storages
         self.frame: Frame = None  # type: ignore[assignment]  # set by the first call
         self.stack: list[Frame] = []
         self.controls: list[Control] = []
-        self.path: list[Any] = [emitter.thread]
+        self.path = root
         self.handling: list[type[BaseException]] = []
-        self.scopes = 0
+        self.errors: Errors = {}
+        self.covers: list[list[int]] = []
         self.covered_at = -1
+        self.scopes = 0
+        self.variables = 0
+        self.poisoned = False  # code was emitted for something that was refused
 
-    @property
-    def objects(self) -> Objects:
-        """The objects that set-up built."""
-        return self.session.objects
+    # -- errors -------------------------------------------------------------------------------
 
-    @property
-    def storages(self) -> Storages:
-        """Where state lives."""
-        return self.session.storages
+    def refuse(
+        self,
+        code: str,
+        node: ast.AST,
+        what: str,
+        why: str = "",
+        fix: str = "",
+        about: object = None,
+    ) -> Refused:
+        """Return the exception that refuses `node`; `about`: what is said only once."""
+        place, notes = self._shown(node)
+        diagnostic = Diagnostic(code, place, what, why, fix, notes)
+        return Refused(diagnostic, (code, place if about is None else about))
 
-    def place(self, node: ast.AST) -> Place:
-        """Return the place of `node` in the file of the current function."""
-        file = self.frame.function.file
-        line, end_line = node.lineno, node.end_lineno  # type: ignore[attr-defined]
-        text = file.lines[line - 1] if line <= len(file.lines) else ""
-        end = node.end_col_offset if end_line == line else None  # type: ignore[attr-defined]
-        return Place.from_offsets(file.path, line, text, node.col_offset, end)  # type: ignore[attr-defined]
-
-    def refuse(self, code: str, node: ast.AST, what: str, why: str = "", fix: str = "") -> Refused:
-        """Return the exception that refuses `node`."""
-        return Refused(Diagnostic(code, self.place(node), what, why, fix, self._called_from()))
-
-    def _called_from(self) -> tuple[str, ...]:
-        calls = [f for f in self.stack[1:] if f.call >= 0][-1:]
-        place = [self.session.locations[f.call] for f in calls]
-        here = self.frame.function.file.path
-        if here in self.session.cover_files:  # the user's own line needs no explanation
-            return ()
-        return tuple(f"called from {p.file}:{p.line}" for p in place if p.file != here)
+    def _shown(self, node: ast.AST) -> tuple[Place, tuple[str, ...]]:
+        """Return the place to show for `node`: the innermost one in the user's own code."""
+        own = place_of(node, self.frame.function)
+        calls = [self.session.locations[f.call] for f in reversed(self.stack) if f.call >= 0]
+        if not is_library(own.file):
+            if calls and calls[0].file != own.file and not is_library(calls[0].file):
+                return own, (f"called from {calls[0].file}:{calls[0].line}",)
+            return own, ()
+        note = f"{self.frame.function.node.name} of mmunotify, {_short(own.file)}:{own.line}"
+        for call in calls:
+            if not is_library(call.file):
+                place = Place(call.file, call.line, call.column, call.end_column)
+                return place, (f"found in {note}",)
+        return own, ()
 
     def note(self, refused: Refused) -> None:
         """Remember an error and go on."""
-        diagnostic = refused.diagnostic
-        self.session.diagnostics.setdefault((diagnostic.code, diagnostic.place), diagnostic)
+        self.errors.setdefault(refused.about, refused.diagnostic)
+
+    # -- places -------------------------------------------------------------------------------
 
     def at(self, node: ast.stmt | ast.expr) -> None:
         """Make `node` the location of the instructions that follow."""
-        function = self.frame.function
-        place = self.place(node)
-        self.emitter.location = self.session.location(
-            Location(
-                place.file,
-                place.line,
-                place.column,
-                place.end_column,
-                function.node.name,
-                function.file.text(place.line),
-                self.frame.call,
-            )
-        )
+        self.emitter.location = self.session.located(node, self.frame)
 
     @contextmanager
-    def within(self, step: Any) -> Iterator[None]:
+    def within(self, step: object) -> Iterator[None]:
         """Name variables created inside by one more element of the path."""
-        self.path.append(step)
+        before, self.path = self.path, self.path.child(step)
         try:
             yield
         finally:
-            self.path.pop()
+            self.path = before
+
+    # -- ways out -----------------------------------------------------------------------------
 
     @contextmanager
     def control(self, control: Control) -> Iterator[None]:
@@ -243,27 +308,81 @@ class Lowering:
         finally:
             self.controls.pop()
 
-    def unwind(self, target: int) -> None:
+    def unwind(self, target: int, failure: type[BaseException] | None = None) -> None:
         """Emit the clean-ups of all controls above number `target`, innermost first."""
-        saved, frame, depth = self.controls, self.frame, self.emitter.atomic
+        saved, location = self.controls, self.emitter.location
         for number in range(len(saved) - 1, target, -1):
             control = saved[number]
             if isinstance(control, Cleanup):
-                self.controls, self.frame = saved[:number], control.frame
-                self.emitter.atomic = control.atomic
-                control.run()
-        self.controls, self.frame, self.emitter.atomic = saved, frame, depth
+                self.controls = saved[:number]
+                with self._back_at(control.standing):
+                    control.run(failure)
+        self.controls, self.emitter.location = saved, location
 
-    def new_frame(self, function: Function, outer: Frame | None = None) -> Frame:
+    def standing(self) -> Standing:
+        """Return where lowering stands now."""
+        emitter = self.emitter
+        return Standing(self.frame, self.path, emitter.atomic, len(self.stack), len(emitter.scopes))
+
+    @contextmanager
+    def _back_at(self, standing: Standing) -> Iterator[None]:
+        """Lower as if still at `standing` while the block lasts."""
+        emitter = self.emitter
+        frame, path, atomic = self.frame, self.path, emitter.atomic
+        stack, scopes = self.stack, emitter.scopes
+        self.frame, self.path, emitter.atomic = standing.frame, standing.path, standing.atomic
+        self.stack, emitter.scopes = stack[: standing.calls], scopes[: standing.scopes]
+        try:
+            yield
+        finally:
+            self.frame, self.path, emitter.atomic = frame, path, atomic
+            self.stack, emitter.scopes = stack, scopes
+
+    # -- frames -------------------------------------------------------------------------------
+
+    def new_frame(self, function: Function, path: Path) -> Frame:
         """Return a frame for a call that is about to be inlined."""
         self.scopes += 1
+        names = names_of(function.node)
+        return Frame(function, names, self.scopes, path, call=self.emitter.location)
+
+    def inner_frame(self, node: ast.Lambda | ast.GeneratorExp, outer: Frame, path: Path) -> Frame:
+        """Return a frame for a lambda or comprehension written in `outer`."""
+        self.scopes += 1
         return Frame(
-            function, names_of(function.node), self.scopes, outer=outer, call=self.emitter.location
+            outer.function,
+            names_of(node),
+            self.scopes,
+            path,
+            outer=outer,
+            call=outer.call,
+            is_comprehension=isinstance(node, ast.GeneratorExp),
         )
 
-    def key(self, name: str) -> tuple[Any, ...]:
-        """Return the key of the facts of a variable of the current frame."""
-        return (*self.frame.path, name)
+    @contextmanager
+    def inside(self, frame: Frame) -> Iterator[None]:
+        """Lower in another frame while the block lasts."""
+        before, self.frame = self.frame, frame
+        self.emitter.scopes.append(frame.scope)
+        try:
+            yield
+        finally:
+            self.emitter.scopes.pop()
+            self.frame = before
+
+    def variable(self) -> Variable:
+        """Return a new variable."""
+        self.variables += 1
+        return Variable(self.variables)
+
+    def changed(self) -> None:
+        """Note that more is known of a variable: this thread is to be lowered again."""
+        self.storages.stale.add(self.emitter.thread)
+
+
+def _short(file: str) -> str:
+    """Return the end of a path: the folder and the file."""
+    return "/".join(FilePath(file).parts[-2:])
 
 
 def suggestion(wrong: str, known: Iterable[str]) -> str:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from mmunotify.compile.lower import builtin, conditions, expressions, operands, statements
+from mmunotify.compile.emit import Label
+from mmunotify.compile.lower import (
+    builtin,
+    comparisons,
+    expressions,
+    operands,
+    statements,
+    variables,
+)
 from mmunotify.compile.lower.context import CallExit, Loop, Lowering
-from mmunotify.compile.types import IntType
-from mmunotify.compile.values import Const, Dyn, Poison, Sequenced, Span, Value
+from mmunotify.compile.names import bound_in
+from mmunotify.compile.types import IntType, bounds
+from mmunotify.compile.values import POISON, Const, Dyn, Poison, Sequenced, Span, Value
 from mmunotify.ir.ops import Op
 
 __all__ = ["break_", "continue_", "for_", "while_"]
 
 _UNROLL = 16
-_STEPLESS = (
-    "E107",
-    "this loop can go round without a step",
-    "no other thread could ever run again, and the check would not end",
-    "wait_until(lambda: ...), or a for loop over range(n)",
-)
 
 
 def while_(low: Lowering, node: ast.While) -> None:
@@ -37,15 +39,21 @@ def while_(low: Lowering, node: ast.While) -> None:
     head, inside, leave, end = (low.emitter.new_label() for _ in range(4))
     low.emitter.place(head)
     head.used += 1  # the way back comes later
-    code, what, why, fix = _STEPLESS
-    low.emitter.loops.append((head, low.refuse(code, node, what, why, fix).diagnostic))
-    known = conditions.branch(low, node.test, inside, leave)
+    stepless = low.refuse(
+        "E107",
+        node,
+        "this loop can go round without a step",
+        "no other thread could ever run again, and the check would not end",
+        "wait_until(lambda: ...), or a for loop over range(n)",
+    )
+    low.emitter.loops.append((head, stepless.diagnostic))
+    known = statements.test(low, node.test, inside, leave)
     if known is False:
         statements.body(low, node.orelse)
         return
     if known is None:
         low.emitter.place(inside)
-    with low.control(Loop(end, head, low.emitter.atomic)):
+    with low.control(Loop(end, head)):
         statements.body(low, node.body)
     low.emitter.emit(Op.JMP, head)
     if known is None:
@@ -56,30 +64,27 @@ def while_(low: Lowering, node: ast.While) -> None:
 
 def for_(low: Lowering, node: ast.For) -> None:
     """Lower `for`."""
-    value = expressions.evaluate(low, node.iter)
-    if isinstance(value, Poison):
-        return
-    found = builtin.iterable(low, value, node.iter)
+    found = statements.tried(low, lambda: _iterated(low, node))
     end = low.emitter.new_label()
-    if isinstance(found, Sequenced):
+    if isinstance(found, Poison):  # the collection was refused: look at one round
+        _round(low, node, POISON, 0, end)
+    elif isinstance(found, Sequenced):
         _for_each(low, node, found, end)
     else:
+        assert isinstance(found, Span)
         _for_span(low, node, found, end)
     statements.body(low, node.orelse)
     low.emitter.place(end)
 
 
-def _for_each(low: Lowering, node: ast.For, items: Sequenced, end: Any) -> None:
-    constants = [i.value for i in items.items if isinstance(i, Const)]
-    counted = len(constants) == len(items.items) > _UNROLL and all(
-        isinstance(c, int) for c in constants
-    )
-    if (
-        counted
-        and not low.emitter.atomic
-        and constants == list(range(constants[0], constants[0] + len(constants)))
-    ):
-        span = Span(Const(constants[0]), Const(constants[-1] + 1), len(constants))
+def _iterated(low: Lowering, node: ast.For) -> Value:
+    value = expressions.evaluate(low, node.iter)
+    return value if isinstance(value, Poison) else builtin.iterable(low, value, node.iter)
+
+
+def _for_each(low: Lowering, node: ast.For, items: Sequenced, end: Label) -> None:
+    span = None if low.emitter.atomic else _as_span(items)
+    if span is not None:
         _real_loop(low, node, span, end)
         return
     for number, item in enumerate(items.items):
@@ -88,15 +93,36 @@ def _for_each(low: Lowering, node: ast.For, items: Sequenced, end: Any) -> None:
         _round(low, node, item, number, end)
 
 
-def _round(low: Lowering, node: ast.For, item: Value, number: int, end: Any) -> None:
+def _as_span(items: Sequenced) -> Span | None:
+    """Return many numbers, each one more than the last, as a range."""
+    numbers = [i.value for i in items.items if isinstance(i, Const) and type(i.value) is int]
+    if not len(numbers) == len(items.items) > _UNROLL:
+        return None
+    first, last = numbers[0], numbers[-1]
+    if numbers != list(range(first, first + len(numbers))) or first < -128 or last > 126:
+        return None
+    return Span(Const(first), Const(last + 1), len(numbers))
+
+
+def _round(low: Lowering, node: ast.For, item: Value, number: int, end: Label) -> None:
     again = low.emitter.new_label()
     with low.within(("round", node.lineno, number)):
         low.at(node)
         with _own_scope(low):
-            statements.assign_target(low, node.target, item, alias=_aliased(low, node))
-            with low.control(Loop(end, again, low.emitter.atomic)):
+            _assign(low, node.target, item, alias=_aliased(low, node))
+            with low.control(Loop(end, again)):
                 statements.body(low, node.body)
     low.emitter.place(again)
+
+
+def _assign(low: Lowering, target: ast.expr, item: Value, *, alias: bool) -> None:
+    def run() -> Value:
+        statements.assign_target(low, target, item, alias=alias)
+        return Const(None)
+
+    if isinstance(statements.tried(low, run), Poison):
+        for name in bound_in(target):
+            variables.poison(low, name)
 
 
 @contextmanager
@@ -115,55 +141,59 @@ def _own_scope(low: Lowering) -> Iterator[None]:
 
 def _aliased(low: Lowering, node: ast.For) -> bool:
     """Tell whether the loop's names may stand for the elements themselves."""
-    names = {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}
-    return not names & low.frame.names.variables
+    return not low.frame.names.variables.intersection(bound_in(node.target))
 
 
-def _for_span(low: Lowering, node: ast.For, span: Span, end: Any) -> None:
+def _for_span(low: Lowering, node: ast.For, span: Span, end: Label) -> None:
     if span.trips > _UNROLL and not low.emitter.atomic:
         _real_loop(low, node, span, end)
+    else:
+        _unrolled(low, node, span, 0, end)
+
+
+def _unrolled(low: Lowering, node: ast.For, span: Span, number: int, end: Label) -> None:
+    """Lower round `number` and all after it, each behind the question whether there is one."""
+    if number == span.trips or low.emitter.dead:
         return
-    for number in range(span.trips):
-        inside, leave = low.emitter.new_label(), low.emitter.new_label()
-        item = expressions.arithmetic(low, ast.Add(), span.start, Const(number), node.iter)
-        known = conditions.compare(low, ast.Lt(), item, span.stop, inside, leave, node.iter)
-        if known is False:
-            return
-        if known is None:
-            low.emitter.place(leave)
-            # Out of rounds: go on behind the loop, past the else clause's rounds.
-            after = low.emitter.new_label()
-            low.emitter.emit(Op.JMP, after)
-            low.emitter.place(inside)
-            _round(low, node, item, number, end)
-            _rest(low, node, span, number + 1, end)
-            low.emitter.place(after)
-            return
-        _round(low, node, item, number, end)
+    inside, leave = low.emitter.new_label(), low.emitter.new_label()
+    item = _item(low, span, number, node)
+    known = comparisons.compare(low, ast.Lt(), item, span.stop, inside, leave, node.iter)
+    if known is False:
+        return
+    if known is None:
+        low.emitter.place(inside)
+    _round(low, node, item, number, end)
+    _unrolled(low, node, span, number + 1, end)
+    low.emitter.place(leave)
 
 
-def _rest(low: Lowering, node: ast.For, span: Span, first: int, end: Any) -> None:
-    start = expressions.arithmetic(low, ast.Add(), span.start, Const(first), node.iter)
-    _for_span(low, node, Span(start, span.stop, span.trips - first), end)
+def _item(low: Lowering, span: Span, number: int, node: ast.For) -> Value:
+    """Return `start + number`; where it is used it is below `stop`."""
+    if isinstance(span.start, Const):
+        return Const(span.start.value + number)
+    kind = _counter_type(low, span, node)
+    reg = low.emitter.reg(IntType(kind.low + number, max(kind.low + number, kind.high - 1)))
+    low.emitter.emit(Op.ADDK, reg, operands.operand(low, span.start, node), number)
+    return Dyn(reg, reg.type)
 
 
-def _real_loop(low: Lowering, node: ast.For, span: Span, end: Any) -> None:
-    first = expressions.counted(low, span.start)
+def _real_loop(low: Lowering, node: ast.For, span: Span, end: Label) -> None:
     kind = _counter_type(low, span, node)
     reg = low.emitter.reg(kind, "<round>", low.frame.scope)
-    operands.move(low, reg, first, kind, node, "the loop counter")
+    operands.move(low, reg, span.start, kind, node, "the loop counter")
     head, inside, again, leave = (low.emitter.new_label() for _ in range(4))
     low.emitter.place(head)
     head.used += 1
     low.emitter.step(kept=True)
-    conditions.compare(low, ast.Lt(), Dyn(reg, kind), span.stop, inside, leave, node.iter)
-    low.emitter.place(inside)
-    item = Dyn(reg, kind)
-    copy = low.emitter.reg(kind, "", -1)
-    low.emitter.emit(Op.MOV, copy, item.reg)
+    counter = Dyn(reg, kind)
+    if comparisons.compare(low, ast.Lt(), counter, span.stop, inside, leave, node.iter) is None:
+        low.emitter.place(inside)
+    item = low.emitter.reg(IntType(kind.low, max(kind.low, kind.high - 1)))
+    low.emitter.emit(Op.MOV, item, reg)
+    value = Dyn(item, item.type)
     with low.within(("loop", node.lineno)):
-        statements.assign_target(low, node.target, Dyn(copy, kind))
-        with low.control(Loop(end, again, low.emitter.atomic)):
+        _assign(low, node.target, value, alias=False)
+        with low.control(Loop(end, again)):
             statements.body(low, node.body)
     low.emitter.place(again)
     low.emitter.emit(Op.ADDK, reg, reg, 1)
@@ -172,34 +202,31 @@ def _real_loop(low: Lowering, node: ast.For, span: Span, end: Any) -> None:
 
 
 def _counter_type(low: Lowering, span: Span, node: ast.For) -> IntType:
-    lows = operands.bounds(operands.type_of(low, span.start, node))
-    highs = operands.bounds(operands.type_of(low, span.stop, node))
-    return IntType(lows[0], max(lows[1], highs[1]))
+    starts = bounds(operands.type_of(low, span.start, node))
+    stops = bounds(operands.type_of(low, span.stop, node))
+    return IntType(starts[0], max(starts[1], stops[1]))
 
 
-def _innermost(low: Lowering, node: ast.stmt) -> int:
+# -- leaving --------------------------------------------------------------------------------------
+
+
+def _leave(low: Lowering, node: ast.stmt, where: Callable[[Loop], Label]) -> None:
     for number in range(len(low.controls) - 1, -1, -1):
         control = low.controls[number]
         if isinstance(control, CallExit):
             break
         if isinstance(control, Loop):
-            return number
-    raise low.refuse("E103", node, "break and continue need a loop")
+            low.unwind(number)
+            low.emitter.emit(Op.JMP, where(control))
+            return
+    raise AssertionError(node)  # Python refuses a break outside of a loop
 
 
 def break_(low: Lowering, node: ast.Break) -> None:
     """Leave the innermost loop."""
-    number = _innermost(low, node)
-    low.unwind(number)
-    loop = low.controls[number]
-    assert isinstance(loop, Loop)
-    low.emitter.emit(Op.JMP, loop.on_break)
+    _leave(low, node, lambda loop: loop.on_break)
 
 
 def continue_(low: Lowering, node: ast.Continue) -> None:
     """Go on with the next round of the innermost loop."""
-    number = _innermost(low, node)
-    low.unwind(number)
-    loop = low.controls[number]
-    assert isinstance(loop, Loop)
-    low.emitter.emit(Op.JMP, loop.on_continue)
+    _leave(low, node, lambda loop: loop.on_continue)
