@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench import machine, page, spin
+from bench import machine, spin
 from bench.bars import bug, command, counts, rate, reduced, unbounded
 from bench.options import Options
 from bench.table import Table
@@ -49,8 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tables.append(table)
         print(f"\n{table.text}", flush=True)
     _save(asked.json, about, tables)
-    if asked.page:
-        page.write(about, tables)
     return _summary(tables)
 
 
@@ -66,7 +64,6 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--json", type=Path, default=OUT, metavar="PATH", help="bench/out/bench.json"
     )
-    parser.add_argument("--page", action="store_true", help="write docs/benchmarks.md, too")
     asked = parser.parse_args(arguments)
     if unknown := [name for name in asked.names if name not in BARS]:
         parser.error(f"no table is called {unknown[0]}; there are {', '.join(BARS)}")

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from bench import machine, run, spin
 from bench.options import Options
-from bench.page import PAGE, renewed
 from bench.samples import Samples, in_turn
 from bench.table import Bar, Table
 
@@ -42,17 +41,6 @@ WRONG = Bar("states", 4, "==", 5)
 def test_text() -> None:
     """Numbers stand to the right, exact bars that are met take one line."""
     assert table(COUNT, SLOW).text == SHOWN
-
-
-def test_page() -> None:
-    """The measured part is replaced, the rest stays, and the same figures give the same page."""
-    old = PAGE.read_text(encoding="utf-8")
-    new = renewed(old, "2026-01-01", {"machine": "this one"}, [table(SLOW)])
-    assert new.partition("<!--")[0] == old.partition("<!--")[0]
-    assert "Measured on 2026-01-01.\n\n- machine: this one\n" in new
-    assert "| checker | states |\n| :-- | --: |\n| engine | 1,234,567 |\n" in new
-    assert "- MISSES  ratio: 2.25x" in new
-    assert renewed(new, "2026-01-01", {"machine": "this one"}, [table(SLOW)]) == new
 
 
 @pytest.mark.parametrize(
