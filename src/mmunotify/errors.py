@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 __all__ = [
+    "CannotError",
     "Diagnostic",
     "DiagnosticError",
     "Exit",
@@ -97,6 +98,10 @@ class DiagnosticError(Exception):
     def __mmunotify_report__(self) -> str:
         """The text that the pytest plugin shows in place of a traceback."""
         return "\n".join(render(item, cached_source_line) for item in self.diagnostics)
+
+
+class CannotError(DiagnosticError):
+    """This machine lacks what the command needs; nothing is wrong with the user's input."""
 
 
 def cached_source_line(file: str, line: int) -> str | None:

@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from mmunotify.cli.screen import put
-from mmunotify.errors import Diagnostic, DiagnosticError, Exit, cached_source_line, render
+from mmunotify.errors import (
+    CannotError,
+    Diagnostic,
+    DiagnosticError,
+    Exit,
+    cached_source_line,
+    render,
+)
 from mmunotify.terms import VERSION
 
 __all__ = ["main"]
@@ -94,6 +101,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _verb(arguments.verb).run(arguments)
         put("")
         return code
+    except CannotError as error:
+        if arguments.debug:
+            traceback.print_exc()
+        for diagnostic in error.diagnostics:
+            remedy = f" ({diagnostic.fix})" if diagnostic.fix else ""
+            print(f"{diagnostic.code} {diagnostic.what}{remedy}", file=sys.stderr)
+        return Exit.CANNOT
     except DiagnosticError as error:
         if arguments.debug:
             traceback.print_exc()

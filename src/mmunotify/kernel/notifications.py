@@ -1,0 +1,128 @@
+"""`Notifications`: what the kernel's MMU notifier tells KVM, as it happens.
+
+They come from the tracepoints kvm_unmap_hva_range, kvm_age_hva and kvm_test_age_hva, which fire for
+every mm with a VM. Invariant: an event names no mm, so two processes with VMs and equal addresses
+cannot be told apart by it; it never misses one that the kernel sent, unless `lost` counts it.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final
+
+from mmunotify.kernel.perf import PerfRings, Sample
+from mmunotify.kernel.symbols import Symbols
+from mmunotify.kernel.tracefs import Tracefs
+
+__all__ = ["Notification", "Notifications"]
+
+_KINDS: Final = {
+    "kvm_unmap_hva_range": "unmap",
+    "kvm_age_hva": "age",
+    "kvm_test_age_hva": "test_age",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One call of KVM's notifier for `[start, end)`, in bytes.
+
+    `kind` is "unmap" (invalidate_range_start), "age" (clear_young, clear_flush_young) or
+    "test_age".
+    `time` is in ns of CLOCK_MONOTONIC; `pid` and `tid` are of the thread that made the call;
+    `stack` are the kernel's functions, innermost first (empty without `stacks`).
+    """
+
+    kind: str
+    start: int
+    end: int
+    time: int
+    cpu: int
+    pid: int
+    tid: int
+    stack: tuple[str, ...]
+
+
+class Notifications:
+    """Everything that KVM's notifiers are told about addresses in `[start, end)`.
+
+    Open it before the first operation of interest; `take` gives what has come since. `stacks` names
+    the kernel functions that led there. `pages`: size of each CPU's ring, a power of two. Raises
+    `CannotError` where tracepoints are not permitted.
+    """
+
+    def __init__(
+        self,
+        start: int = 0,
+        end: int = 2**64 - 1,
+        *,
+        stacks: bool = True,
+        aging: bool = True,
+        pages: int = 512,
+    ) -> None:
+        names = list(_KINDS) if aging else ["kvm_unmap_hva_range"]
+        with Tracefs() as tracefs:
+            tracepoints = [tracefs.tracepoint("kvm", name) for name in names]
+        self._tracepoints = {one.number: one for one in tracepoints}
+        filters = {}
+        if (start, end) != (0, 2**64 - 1):
+            overlap = f"start < {end:#x} && end > {start:#x}"
+            inside = f"hva >= {start:#x} && hva < {end:#x}"
+            filters = dict.fromkeys(names, overlap)
+            if aging:
+                filters["kvm_test_age_hva"] = inside
+        self._rings = PerfRings(tracepoints, filters, pages)
+        self._symbols = Symbols() if stacks else None
+
+    @property
+    def lost(self) -> int:
+        """How many events the rings had no room for, as far as `take` has come."""
+        return self._rings.lost
+
+    def wait(self, seconds: float) -> None:
+        """Wait until an event is there, or the time is over."""
+        self._rings.wait(seconds)
+
+    def take(self) -> list[Notification]:
+        """The events since the last call, in the order of time."""
+        return [self._notification(sample) for sample in self._rings.drain()]
+
+    def close(self) -> None:
+        """Stop listening; nothing is left in the kernel."""
+        self._rings.close()
+
+    def __enter__(self) -> Notifications:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _notification(self, sample: Sample) -> Notification:
+        tracepoint = self._tracepoints[sample.number]
+        if tracepoint.name == "kvm_test_age_hva":
+            start = _word(sample.raw, tracepoint.fields["hva"][0])
+            end = start + 1
+        else:
+            start = _word(sample.raw, tracepoint.fields["start"][0])
+            end = _word(sample.raw, tracepoint.fields["end"][0])
+        return Notification(
+            _KINDS[tracepoint.name],
+            start,
+            end,
+            sample.time,
+            sample.cpu,
+            sample.pid,
+            sample.tid,
+            self._symbols.stack(sample.stack) if self._symbols else (),
+        )
+
+
+def _word(raw: bytes, offset: int) -> int:
+    return int(struct.unpack_from("=Q", raw, offset)[0])

@@ -1,0 +1,198 @@
+"""`PerfRings`: samples of tracepoints from every CPU, with kernel stacks, through perf events.
+
+perf events belong to their descriptors: the kernel removes them when the process ends, killed or
+not. Invariant: what a ring had no room for is counted in `lost`, as the kernel counts it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+import select
+import struct
+from collections.abc import Iterator, Sequence
+from ctypes import create_string_buffer
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from mmunotify.errors import CannotError, Diagnostic
+from mmunotify.kernel.memory import PAGE
+from mmunotify.kernel.system_call import Syscall, system_call
+from mmunotify.kernel.tracefs import Tracepoint
+
+__all__ = ["PerfRings", "Sample"]
+
+_TRACEPOINT: Final = 2  # PERF_TYPE_TRACEPOINT
+_SAMPLE_TYPE: Final = 1 << 1 | 1 << 2 | 1 << 5 | 1 << 7 | 1 << 10  # TID TIME CALLCHAIN CPU RAW
+_FLAGS: Final = 1 << 22 | 1 << 25  # exclude_callchain_user, use_clockid
+_CLOEXEC: Final = 8
+_SET_OUTPUT: Final = 0x2405
+_SET_FILTER: Final = 0x40082406
+_RECORD_SAMPLE: Final = 9
+_FORMAT_LOST: Final = 1 << 4
+_HEAD, _TAIL = 1024, 1032  # in struct perf_event_mmap_page
+_CONTEXTS: Final = 2**64 - 4096  # from here on an entry of a call chain is a mark, no address
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One hit of a tracepoint: `time` in ns of CLOCK_MONOTONIC, `stack` innermost first.
+
+    `pid` and `tid` are of the thread that was running, which need not be of the process whose
+    memory it is about. `raw` is the tracepoint's record, `number` says of which tracepoint.
+    """
+
+    time: int
+    cpu: int
+    pid: int
+    tid: int
+    number: int
+    stack: tuple[int, ...]
+    raw: bytes
+
+
+class PerfRings:
+    """A ring of `pages` pages (a power of two) for each CPU, fed by `tracepoints`.
+
+    `filters` maps the name of a tracepoint to an expression on its fields that must hold.
+    """
+
+    def __init__(
+        self,
+        tracepoints: Sequence[Tracepoint],
+        filters: dict[str, str] | None = None,
+        pages: int = 512,
+    ) -> None:
+        self._lost = 0  # of events that are closed
+        self._fds: list[int] = []
+        self._rings: list[mmap.mmap] = []
+        self._size = pages * PAGE
+        self._poll = select.poll()
+        try:
+            for cpu in _online_cpus():
+                self._open_cpu(cpu, tracepoints, filters or {})
+        except OSError as error:
+            self.close()
+            raise _cannot(error) from None
+
+    def wait(self, seconds: float) -> None:
+        """Wait until something is there, or the time is over."""
+        self._poll.poll(seconds * 1000)
+
+    def drain(self) -> list[Sample]:
+        """Take everything that is there, in the order of time."""
+        found = [sample for ring in self._rings for sample in self._drain(ring)]
+        found.sort(key=lambda sample: sample.time)
+        return found
+
+    @property
+    def lost(self) -> int:
+        """How many samples found no room so far."""
+        # PERF_FORMAT_LOST, and not the records in the ring: one of those is only written when the
+        # ring has room again.
+        return self._lost + sum(_lost_by(fd) for fd in self._fds)
+
+    def close(self) -> None:
+        """Remove the events."""
+        self._lost = self.lost
+        for ring in self._rings:
+            ring.close()
+        for fd in self._fds:
+            os.close(fd)
+        self._rings, self._fds = [], []
+
+    def __enter__(self) -> PerfRings:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open_cpu(
+        self, cpu: int, tracepoints: Sequence[Tracepoint], filters: dict[str, str]
+    ) -> None:
+        leader = -1
+        for tracepoint in tracepoints:
+            fd = _open_event(tracepoint.number, cpu)
+            self._fds.append(fd)
+            if tracepoint.name in filters:
+                fcntl.ioctl(fd, _SET_FILTER, filters[tracepoint.name].encode() + b"\0")
+            if leader < 0:
+                leader = fd
+                self._rings.append(mmap.mmap(fd, PAGE + self._size))
+                self._poll.register(fd, select.POLLIN)
+            else:
+                fcntl.ioctl(fd, _SET_OUTPUT, leader)
+
+    def _drain(self, ring: mmap.mmap) -> Iterator[Sample]:
+        head, tail = struct.unpack_from("=QQ", ring, _HEAD)
+        while tail < head:
+            kind, _misc, size = struct.unpack("=IHH", self._bytes(ring, tail, 8))
+            record = self._bytes(ring, tail + 8, size - 8)
+            if kind == _RECORD_SAMPLE:
+                yield _sample(record)
+            tail += size
+            struct.pack_into("=Q", ring, _TAIL, tail)
+
+    def _bytes(self, ring: mmap.mmap, at: int, size: int) -> bytes:
+        first = at % self._size
+        end = first + size
+        if end <= self._size:
+            return ring[PAGE + first : PAGE + end]
+        return ring[PAGE + first :] + ring[PAGE : PAGE + end - self._size]
+
+
+def _sample(record: bytes) -> Sample:
+    pid, tid, time, cpu, _, depth = struct.unpack_from("=IIQIIQ", record)
+    chain = struct.unpack_from(f"={depth}Q", record, 32)
+    size = struct.unpack_from("=I", record, 32 + 8 * depth)[0]
+    raw = record[36 + 8 * depth : 36 + 8 * depth + size]
+    number = struct.unpack_from("=H", raw)[0]
+    stack = tuple(address for address in chain if address < _CONTEXTS)
+    return Sample(time, cpu, pid, tid, number, stack, raw)
+
+
+def _lost_by(fd: int) -> int:
+    return int(struct.unpack("=QQ", os.read(fd, 16))[1])
+
+
+def _open_event(number: int, cpu: int) -> int:
+    attributes = create_string_buffer(112)
+    struct.pack_into(
+        "=IIQQQQQI",
+        attributes,
+        0,
+        _TRACEPOINT,
+        len(attributes),
+        number,
+        1,  # every hit
+        _SAMPLE_TYPE,
+        _FORMAT_LOST,
+        _FLAGS,
+        1,  # wake up for each
+    )
+    struct.pack_into("=i", attributes, 92, 1)  # CLOCK_MONOTONIC
+    return system_call(Syscall.PERF_EVENT_OPEN, attributes, -1, cpu, -1, _CLOEXEC)
+
+
+def _online_cpus() -> Iterator[int]:
+    text = Path("/sys/devices/system/cpu/online").read_text().strip()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        yield from range(int(first), int(last or first) + 1)
+
+
+def _cannot(error: OSError) -> CannotError:
+    what = f"perf events of tracepoints cannot be opened: {error.strerror}"
+    fix = ""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        fix = "run it as root, or with the capabilities CAP_PERFMON and CAP_SYS_ADMIN"
+    return CannotError(Diagnostic("E401", None, what, fix=fix))

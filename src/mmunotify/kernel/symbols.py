@@ -1,0 +1,46 @@
+"""`Symbols`: names for addresses of the running kernel, from /proc/kallsyms.
+
+Invariant: an address without a name is reported as such, never as the nearest other function.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = ["Symbols"]
+
+
+class Symbols:
+    """The functions of the kernel and its modules; empty where the kernel hides their addresses."""
+
+    def __init__(self, lines: Iterable[str] | None = None) -> None:
+        if lines is None:
+            lines = Path("/proc/kallsyms").read_text().splitlines()
+        found: list[tuple[int, str]] = []
+        for line in lines:
+            address, kind, name = line.split(None, 2)
+            if kind in "tTwW" and address.strip("0"):
+                # A part the compiler split off belongs to the function it was split from.
+                found.append((int(address, 16), name.split()[0].split(".")[0]))
+        found.sort()
+        self._addresses = [address for address, _ in found]
+        self._names = [name for _, name in found]
+        self._known: dict[int, str] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._names)
+
+    def name(self, address: int) -> str:
+        """The function that `address` lies in, or "?"."""
+        known = self._known.get(address)
+        if known is None:
+            at = bisect_right(self._addresses, address) - 1
+            known = self._names[at] if at >= 0 else "?"
+            self._known[address] = known
+        return known
+
+    def stack(self, addresses: Iterable[int]) -> tuple[str, ...]:
+        """The functions of a call chain, innermost first."""
+        return tuple(self.name(address) for address in addresses)
