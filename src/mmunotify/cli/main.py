@@ -35,6 +35,7 @@ _VERBS = {
     "check": "check a driver through every interleaving",
     "show": "show a saved result or trace again",
     "explain": "explain an error code",
+    "doctor": "tell what this machine permits",
 }
 _EXAMPLES = """examples:
   mmunotify check kvm_like.py                  all standard scenarios, all properties
