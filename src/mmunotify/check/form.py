@@ -15,12 +15,20 @@ from typing import Any
 
 from mmunotify.errors import Diagnostic, DiagnosticError, Place
 from mmunotify.lang.driver import Driver
+from mmunotify.protocols import PROTOCOLS
 
-__all__ = ["require_base", "require_form", "require_walk"]
+__all__ = [
+    "require_base",
+    "require_form",
+    "require_intervals",
+    "require_subscribable",
+    "require_walk",
+]
 
 _HOOKS = (
     "invalidate_range_start",
     "invalidate_range_end",
+    "invalidate",
     "arch_invalidate_secondary_tlbs",
     "clear_flush_young",
     "clear_young",
@@ -52,6 +60,46 @@ def require_walk(driver: Driver) -> None:
             "a device looks into self.spte, a Table from page to frame; without it, without a "
             "walk() and without self.tlb.insert() nothing could ever go wrong",
             "self.spte = Table(mm.pages)",
+        )
+    )
+
+
+def require_subscribable(driver: type[Driver], name: str) -> None:
+    """Raise `DiagnosticError` E309 if the protocol `name` would never call a hook of the driver."""
+    missed = PROTOCOLS[name].misses(driver)
+    if not missed:
+        return
+    place, _ = _head(getattr(driver, missed[0]))
+    able = [n for n, protocol in PROTOCOLS.items() if not protocol.misses(driver)]
+    raise DiagnosticError(
+        Diagnostic(
+            "E309",
+            place,
+            f"{driver.__name__} cannot be subscribed under the protocol {name}",
+            f"the protocol has no {missed[0]}: the driver would never hear of an invalidation",
+            f"--protocol {' or '.join(able)}" if able else "the range hooks, which every one has",
+        )
+    )
+
+
+def require_intervals(driver: Driver) -> None:
+    """Raise `DiagnosticError` E310 unless `invalidate` and interval notifiers come together."""
+    cls = type(driver)
+    hooked = cls.invalidate is not Driver.invalidate
+    if hooked == bool(driver.interval_notifiers):
+        return
+    place, _ = _head(cls.invalidate if hooked else cls.__init__)
+    raise DiagnosticError(
+        Diagnostic(
+            "E310",
+            place,
+            f"{cls.__name__} has invalidate() and no MmuIntervalNotifier"
+            if hooked
+            else f"{cls.__name__} has a MmuIntervalNotifier and no invalidate()",
+            "invalidate() is called for the ranges of the driver's interval notifiers",
+            "self.notifier = MmuIntervalNotifier(self)  # in __init__, after super().__init__(mm)"
+            if hooked
+            else "def invalidate(self, sub, rng, cur_seq):",
         )
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from mmunotify.check.form import require_subscribable
 from mmunotify.check.job import INTERRUPTED, Answer, Job, Report
 from mmunotify.check.options import Options
 from mmunotify.check.pool import Pool
@@ -64,11 +65,13 @@ def interrupted(result: Result) -> bool:
 
 
 def chosen_scenarios(driver: type[Driver], options: Options) -> list[Scenario]:
-    """Return the scenarios that the options ask for; raise `DiagnosticError` E304."""
+    """Return the scenarios that the options ask for; raise `DiagnosticError` E304 or E309."""
     _require_known("protocol", [options.protocol] if options.protocol else [], list(PROTOCOLS))
+    if options.protocol:
+        require_subscribable(driver, options.protocol)
     known = [*PROPERTIES, *own_properties(driver)]
     _require_known("property", options.properties, known)
-    every = standard(driver, protocol=options.protocol or "srcu", all_pairs=options.all_pairs)
+    every = standard(driver, protocol=options.protocol or "", all_pairs=options.all_pairs)
     if not options.scenarios:
         return every
     found: list[Scenario] = []

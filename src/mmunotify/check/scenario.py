@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from typing import Any
 
-from mmunotify.check.form import require_base
+from mmunotify.check.form import require_base, require_intervals, require_subscribable
 from mmunotify.check.world import World
 from mmunotify.lang.driver import Driver
 from mmunotify.lang.thread import Thread
@@ -18,7 +18,7 @@ from mmunotify.primary import OPERATIONS
 from mmunotify.primary.device import Device
 from mmunotify.primary.mm import Mm
 from mmunotify.primary.secondary_tlb import SecondaryTlb
-from mmunotify.protocols import PROTOCOLS
+from mmunotify.protocols import PROTOCOLS, default_protocol
 
 __all__ = ["Membership", "Scenario", "standard"]
 
@@ -99,12 +99,14 @@ class Scenario:
 
 
 def standard(
-    driver_class: type[Driver], *, protocol: str = "srcu", all_pairs: bool = False
+    driver_class: type[Driver], *, protocol: str = "", all_pairs: bool = False
 ) -> list[Scenario]:
     """All standard scenarios for a driver, the simplest first.
 
-    Of the pairs of operations those that differ in kind; `all_pairs`: every pair.
+    Of the pairs of operations those that differ in kind; `all_pairs`: every pair. Without a
+    `protocol` the first one that can serve the driver.
     """
+    protocol = protocol or default_protocol(driver_class)
     found = [
         *(Scenario(name, (name,)) for name in _SINGLE),
         *(_small(f"{name}/2 devices", (name,), devices=2) for name in _DEVICES),
@@ -154,9 +156,12 @@ def _build(scenario: Scenario, driver_class: type[Driver]) -> World:
     mm = Mm(scenario.pages, scenario.frames)
     mm.populate(0)
     classes = [driver_class] * scenario.drivers + list(scenario.beside)
+    for cls in classes:
+        require_subscribable(cls, scenario.protocol)
     drivers = tuple(cls(mm) for cls in classes)
     for number, driver in enumerate(drivers):
         require_base(driver)
+        require_intervals(driver)
         if number:
             driver.name += str(number + 1)
         driver.tlb = SecondaryTlb(driver, scenario.devices)

@@ -96,10 +96,11 @@ REQUEST: tuple[Code, ...] = (
         "a hook with the wrong parameters",
         text="""
             Hooks have the kernel's names and fixed parameters: invalidate_range_start(self, rng),
-            invalidate_range_end(self, rng), clear_flush_young(self, rng), clear_young(self, rng),
-            test_young(self, rng), release(self), fault(self, page, write), walk(self, page). The
-            protocol calls them by position. `rng` carries start, end, event and blockable, where
-            older kernels passed mm, start and end one by one.
+            invalidate_range_end(self, rng), invalidate(self, sub, rng, cur_seq),
+            clear_flush_young(self, rng), clear_young(self, rng), test_young(self, rng),
+            release(self), fault(self, page, write), walk(self, page). The protocol calls them by
+            position. `rng` carries start, end, event and blockable, where older kernels passed mm,
+            start and end one by one.
             """,
         wrong="""
             def invalidate_range_start(self, start, end):
@@ -134,6 +135,42 @@ REQUEST: tuple[Code, ...] = (
 
             def walk(self, page):
                 return self.shadow[page]
+            """,
+    ),
+    entry(
+        "E309",
+        "the driver cannot be subscribed under this protocol",
+        text="""
+            Some hooks came late: arch_invalidate_secondary_tlbs with the list of today's Linux,
+            invalidate with the interval notifier of Linux 5.5. A driver that hears of invalidations
+            by such a hook alone would hear of none under a protocol that never calls it, and its
+            translations would all be stale. Without --protocol the first one that can serve the
+            driver is used.
+            """,
+        wrong="$ mmunotify check odp_like.py --protocol take_all_locks",
+        right="$ mmunotify check odp_like.py --protocol interval",
+    ),
+    entry(
+        "E310",
+        "invalidate() and interval notifiers come together",
+        text="""
+            invalidate() is called for each MmuIntervalNotifier of the driver whose range an
+            operation touches. Without one it is never called, and one without it drops nothing.
+            Build the notifier in __init__, after the base class is set up; it belongs to the driver
+            that is its first argument.
+            """,
+        wrong="""
+            def __init__(self, mm):
+                super().__init__(mm)
+
+            def invalidate(self, sub, rng, cur_seq): ...
+            """,
+        right="""
+            def __init__(self, mm):
+                super().__init__(mm)
+                self.notifier = MmuIntervalNotifier(self)
+
+            def invalidate(self, sub, rng, cur_seq): ...
             """,
     ),
 )

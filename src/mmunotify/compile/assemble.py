@@ -67,6 +67,7 @@ class _Assembler:
         self.table: list[int] = []
         self.tables: dict[tuple[int, ...], int] = {}
         self.epochs: dict[int, list[int]] = {}
+        self._note_stored_snapshots()
         self.scratch: list[tuple[str, set[int]]] = []  # label, epochs
         self.covers: list[list[int]] = []
         self.first_cover = 0
@@ -120,6 +121,14 @@ class _Assembler:
                 self.scratch.append((label, epochs))
             numbers.append(number)
         return numbers
+
+    def _note_stored_snapshots(self) -> None:
+        """A bump reaches the snapshots in attributes and tables, too."""
+        for storage in self.shared.storages.all:
+            if isinstance(storage.type, Snapshot) and storage.key in self.shared.first:
+                first = self.shared.first[storage.key]
+                cells = range(first, first + storage.length)
+                self.epochs.setdefault(storage.type.epoch, []).extend(cells)
 
     def _note_epoch(self, slot: Slot, number: int) -> None:
         for reg in slot.regs:

@@ -8,6 +8,15 @@ from mmunotify.lang.atomic_t import AtomicT
 from mmunotify.lang.completion import Completion
 from mmunotify.lang.counter import Counter, Epoch, Int
 from mmunotify.lang.driver import EAGAIN, EFAULT, ENOMEM, RETRY, Driver, FaultResult
+from mmunotify.lang.interval_notifier import (
+    MmuIntervalNotifier,
+    mmu_interval_check_retry,
+    mmu_interval_notifier_insert,
+    mmu_interval_notifier_remove,
+    mmu_interval_read_begin,
+    mmu_interval_read_retry,
+    mmu_interval_set_seq,
+)
 from mmunotify.lang.intrinsics import (
     Failure,
     Violation,
@@ -52,6 +61,7 @@ __all__ = [
     "Failure",
     "FaultResult",
     "Int",
+    "MmuIntervalNotifier",
     "Mutex",
     "PageRange",
     "Pages",
@@ -76,6 +86,12 @@ __all__ = [
     "current",
     "maybe",
     "might_sleep",
+    "mmu_interval_check_retry",
+    "mmu_interval_notifier_insert",
+    "mmu_interval_notifier_remove",
+    "mmu_interval_read_begin",
+    "mmu_interval_read_retry",
+    "mmu_interval_set_seq",
     "never",
     "reachable",
     "require",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
+from mmunotify.lang.interval_notifier import MmuIntervalNotifier
 from mmunotify.lang.intrinsics import Failure
 from mmunotify.lang.page_range import PageRange
 
@@ -53,12 +54,22 @@ class Driver:
     def __init__(self, mm: Any) -> None:
         self.name = type(self).__name__.lower()
         self.mm = mm
+        self.interval_notifiers: tuple[MmuIntervalNotifier, ...] = ()
 
     def invalidate_range_start(self, rng: PageRange) -> None:
         """Drop every translation in `rng` and admit no new one until the end of the section."""
 
     def invalidate_range_end(self, rng: PageRange) -> None:
         """The primary MMU has changed; translations in `rng` may be made again."""
+
+    def invalidate(self, sub: MmuIntervalNotifier, rng: PageRange, cur_seq: int) -> bool:
+        """Drop every translation in `rng` that `sub` covers, before the primary MMU changes it.
+
+        `mmu_interval_set_seq(sub, cur_seq)` comes first, under the driver's own lock, whatever the
+        range. Return True; False, having done nothing, only if `rng` is not blockable and the hook
+        would have to sleep. For drivers with a `MmuIntervalNotifier`.
+        """
+        return True
 
     def arch_invalidate_secondary_tlbs(self, rng: PageRange) -> None:
         """The CPUs flush `rng` from their TLBs; flush it from the secondary ones too.
@@ -85,6 +96,14 @@ class Driver:
     def fault(self, page: int, write: bool) -> FaultResult | None:
         """Make a translation for `page`; return RETRY to have the device try again."""
         raise EFAULT
+
+    def register(self) -> None:
+        """Subscribe; the devices do nothing before."""
+        self.mm.notifiers.register(self)
+
+    def unregister(self) -> None:
+        """Unsubscribe; the devices have stopped."""
+        self.mm.notifiers.unregister(self)
 
     def walk(self, page: int) -> Any:
         """What the device's table walk finds for `page`: a frame or None. Part of one step."""

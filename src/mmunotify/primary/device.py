@@ -36,13 +36,13 @@ class Device:
 
     def register_and_run(self) -> None:
         """Subscribe the driver, then use it."""
-        self.mm.notifiers.register(self.driver)
+        self.driver.register()
         self.run()
 
     def unregister_when_stopped(self) -> None:
         """Unsubscribe the driver once the device does nothing any more."""
         wait_until(lambda: self.stopped)
-        self.mm.notifiers.unregister(self.driver)
+        self.driver.unregister()
 
     # -- one access -----------------------------------------------------------------------------
 

@@ -6,10 +6,20 @@ is the same in all of them.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mmunotify.lang.driver import Driver
 from mmunotify.lang.page_range import PageRange
 
-__all__ = ["Notifiers"]
+__all__ = ["NEEDED", "Notifiers", "overrides"]
+
+NEEDED = ("invalidate", "arch_invalidate_secondary_tlbs")
+"""The hooks by which alone some drivers hear of an invalidation, and that some protocols lack."""
+
+
+def overrides(driver: type[Driver], hook: str) -> bool:
+    """Tell whether a class has a hook of its own."""
+    return getattr(driver, hook) is not getattr(Driver, hook)
 
 
 class Notifiers:
@@ -20,6 +30,13 @@ class Notifiers:
     """
 
     changes: bool
+    hooks: ClassVar[frozenset[str]] = frozenset()
+    """Which of the hooks `NEEDED` the protocol calls."""
+
+    @classmethod
+    def misses(cls, driver: type[Driver]) -> list[str]:
+        """Return the hooks that `driver` relies on and that this protocol never calls."""
+        return [h for h in NEEDED if h not in cls.hooks and overrides(driver, h)]
 
     # -- membership -----------------------------------------------------------------------------
 

@@ -90,6 +90,13 @@ class SecondaryTlb:
             self.used[page] = True
         return True
 
+    def forget_young(self, rng: PageRange, begin: bool) -> None:
+        """A section begins or ends in which the driver may forget that a page was used."""
+        with atomic():
+            for page in rng:
+                self.used[page] = False
+                self.forgetting[page] = begin
+
     def table_names(self, frame: Frame) -> bool:
         """Tell whether the hardware's walk can still reach `frame`."""
         if not self.walks:

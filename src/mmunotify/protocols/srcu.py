@@ -27,6 +27,8 @@ class SrcuNotifiers(Subscriptions):
     v4.19), unwound since c2655835fd8c (in v5.12).
     """
 
+    hooks = frozenset({"arch_invalidate_secondary_tlbs"})
+
     def __init__(self, mm: Mm, drivers: Sequence[Driver], registered: bool = True) -> None:
         super().__init__(mm, drivers, registered)
         self.lock = SpinLock()

@@ -13,8 +13,19 @@ from mmunotify.lang.intrinsics import atomic, current, require
 from mmunotify.lang.page_range import PageRange
 from mmunotify.lang.table import Table
 from mmunotify.lang.thread import Thread
+from mmunotify.primary.notifiers import overrides
 
 __all__ = ["Sections", "Subscription"]
+
+_HOOKS = (  # of struct mmu_notifier_ops
+    "invalidate_range_start",
+    "invalidate_range_end",
+    "arch_invalidate_secondary_tlbs",
+    "clear_flush_young",
+    "clear_young",
+    "test_young",
+    "release",
+)
 
 
 class Sections:
@@ -33,14 +44,17 @@ class Subscription:
 
     def __init__(self, driver: Driver, hashed: bool) -> None:
         self.driver = driver
-        self.hashed = hashed
-        self.has_start = _overrides(driver, "invalidate_range_start")
-        self.has_end = _overrides(driver, "invalidate_range_end")
-        self.has_tlbs = _overrides(driver, "arch_invalidate_secondary_tlbs")
-        self.has_release = _overrides(driver, "release")
-        self.has_clear_flush_young = _overrides(driver, "clear_flush_young")
-        self.has_clear_young = _overrides(driver, "clear_young")
-        self.has_test_young = _overrides(driver, "test_young")
+        # A driver with nothing but interval notifiers is on no list.
+        listed = any(overrides(type(driver), hook) for hook in _HOOKS)
+        self.listed = listed or not driver.interval_notifiers
+        self.hashed = hashed and self.listed
+        self.has_start = overrides(type(driver), "invalidate_range_start")
+        self.has_end = overrides(type(driver), "invalidate_range_end")
+        self.has_tlbs = overrides(type(driver), "arch_invalidate_secondary_tlbs")
+        self.has_release = overrides(type(driver), "release")
+        self.has_clear_flush_young = overrides(type(driver), "clear_flush_young")
+        self.has_clear_young = overrides(type(driver), "clear_young")
+        self.has_test_young = overrides(type(driver), "test_young")
         if self.has_tlbs and (self.has_start or self.has_end):
             raise ValueError(  # -EINVAL from mmu_notifier_register
                 f"{type(driver).__name__}: arch_invalidate_secondary_tlbs and the range hooks "
@@ -78,12 +92,8 @@ class Subscription:
 
     def _forget_young(self, rng: PageRange, begin: bool) -> None:
         """A section may make the driver forget that a page was used: no loss of aging."""
-        tlb = self.driver.tlb
         if self.driver.mm.ghost.watches_age:
-            with atomic():
-                for page in rng:
-                    tlb.used[page] = False
-                    tlb.forgetting[page] = begin
+            self.driver.tlb.forget_young(rng, begin)
 
     # -- the other hooks ------------------------------------------------------------------------
 
@@ -131,7 +141,3 @@ class Subscription:
     def quiescent(self) -> bool:
         """Tell whether every section that a subscriber saw begin has ended, unless torn down."""
         return not self.hashed or all(self.sections[t].open == 0 for t in self.sections)
-
-
-def _overrides(driver: Driver, hook: str) -> bool:
-    return getattr(type(driver), hook) is not getattr(Driver, hook)
