@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "protocols": WORDS | {"lang", "primary"},
     "drivers": WORDS | {"lang", "primary", "protocols"},
     "corpus": WORDS | MODEL,
+    "cost": WORDS | MODEL,
     "trace": {"errors", "terms"},
     "check": WORDS | MODEL | SEARCH | {"trace"},
     "report": {"errors", "terms", "trace"},
@@ -31,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "kernel": WORDS | {"_core", "trace"},
     "litmus": WORDS | MODEL | SEARCH | MACHINE | {"trace"},
     "api": WORDS | MODEL | SEARCH | {"trace", "report"},
-    "cli": WORDS | MODEL | SEARCH | MACHINE | {"trace", "report", "litmus"},
+    "cli": WORDS | MODEL | SEARCH | MACHINE | {"trace", "report", "litmus", "cost"},
     "__main__": {"cli"},
     "__init__": WORDS | MODEL | SEARCH | MACHINE | {"trace", "report", "litmus", "api"},
 }

@@ -32,7 +32,7 @@ __all__ = ["Mm"]
 
 
 class Mm:
-    """An address space of `pages` pages on a machine with `frames` frames.
+    """An address space of `pages` pages (a number, or `Pages`) on a machine with `frames` frames.
 
     Locks, outermost first: `mmap_lock`, `rmap_lock` (for `i_mmap_rwsem` and the anon_vma lock),
     `page_table_lock`. `notifiers` is the protocol by which subscribers are told.
@@ -40,9 +40,9 @@ class Mm:
 
     notifiers: Notifiers
 
-    def __init__(self, pages: int = 2, frames: int = 3) -> None:
+    def __init__(self, pages: int | Pages = 2, frames: int = 3) -> None:
         self.name = "mm"
-        self.pages = Pages(pages)
+        self.pages = pages if isinstance(pages, Pages) else Pages(pages)
         self.frames = tuple(Frame(self, number) for number in range(frames))
         # The page table: a frame where the entry is present, and its bits.
         self.pte: Table[Frame | None] = Table(self.pages)
