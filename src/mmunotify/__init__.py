@@ -14,12 +14,15 @@ from mmunotify.terms import VERSION
 
 if TYPE_CHECKING:
     from mmunotify.api import CheckFailed, CheckResult, assert_holds, check
+    from mmunotify.check.scenario import Membership, Scenario
     from mmunotify.errors import DiagnosticError
 
 __all__ = [
     "CheckFailed",
     "CheckResult",
     "DiagnosticError",
+    "Membership",
+    "Scenario",
     "__version__",
     "assert_holds",
     "check",
@@ -51,6 +54,10 @@ def __getattr__(name: str) -> Any:
         from mmunotify import api
 
         return getattr(api, name)
+    if name in ("Membership", "Scenario"):
+        from mmunotify.check import scenario
+
+        return getattr(scenario, name)
     if name == "DiagnosticError":
         from mmunotify import errors
 

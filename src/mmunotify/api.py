@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mmunotify.trace.record import Result
 
 if TYPE_CHECKING:
+    from mmunotify.check.scenario import Scenario
     from mmunotify.check.subject import Subject
     from mmunotify.lang.driver import Driver
 
@@ -64,7 +66,7 @@ class CheckResult(Result, frozen=True, kw_only=True):
 def check(
     driver: type[Driver] | str | os.PathLike[str],
     *,
-    scenario: str | Iterable[str] = (),
+    scenario: str | Scenario | Iterable[str | Scenario] = (),
     pages: int | None = None,
     frames: int | None = None,
     devices: int | None = None,
@@ -82,21 +84,24 @@ def check(
     """Check a driver through every interleaving: a class, or `FILE` or `FILE:Class`.
 
     The options are those of `mmunotify check`: None or nothing means what each scenario says, all
-    scenarios, all properties. `memory` is in bytes; `workers` processes are used if the class can
-    be imported by others, too. `replay` shows one interleaving again, by its replay string.
+    scenarios, all properties. A `scenario` is a name or a `Scenario` of your own. `memory` is in
+    bytes; `workers` processes are used if the class can be imported by others, too, and all
+    scenarios have names. `replay` shows one interleaving again, by its replay string.
 
     Raise `DiagnosticError` if the driver or an option cannot be used, and `KeyboardInterrupt` after
     Ctrl-C.
     """
     from mmunotify.check.options import Options
     from mmunotify.check.run import interrupted, replayed, run
+    from mmunotify.check.scenario import Scenario
 
+    wanted = [scenario] if isinstance(scenario, str | Scenario) else list(scenario)
     options = Options(
         pages=pages,
         frames=frames,
         devices=devices,
         protocol=protocol,
-        scenarios=_names(scenario),
+        scenarios=tuple(one if isinstance(one, str) else one.name for one in wanted),
         all_pairs=all_pairs,
         properties=_names(properties),
         memory=memory,
@@ -106,7 +111,8 @@ def check(
         reduced=reduced,
         keep_going=keep_going,
     )
-    subject = _subject(driver)
+    given = tuple(one for one in wanted if isinstance(one, Scenario))
+    subject = replace(_subject(driver), given=given)
     if replay:
         return _as_check_result(replayed(subject, options, replay)[2])
     result = run(subject, options)

@@ -9,10 +9,11 @@ import pytest
 from tests.api.drivers import Forgetful, OwnNever, Right
 from tests.check.shapes import Shapes
 
+from mmunotify.check.choice import chosen_scenarios
 from mmunotify.check.job import Job
 from mmunotify.check.options import Options
 from mmunotify.check.plain import Ending, PlainRun
-from mmunotify.check.run import chosen_scenarios, run
+from mmunotify.check.run import run
 from mmunotify.check.schedule import Move, Schedule, ScheduleError, decode, replay
 from mmunotify.check.subject import Subject, subject_of
 from mmunotify.check.world import World
@@ -39,7 +40,7 @@ def job_of(driver: type[Driver], name: str) -> Job:
 
 def _new_job(driver: type[Driver], name: str) -> Job:
     options = Options(scenarios=(name,))
-    scenario = next(s for s in chosen_scenarios(driver, options) if s.name == name)
+    scenario = next(s for s in chosen_scenarios(subject_of(driver), options) if s.name == name)
     return Job(Subject(driver, "driver.py"), scenario, options)
 
 
@@ -123,7 +124,7 @@ def test_shapes(seed: int) -> None:
 @pytest.mark.parametrize("driver", [Kvm, Right, Forgetful, Shapes])
 def test_every_scenario(driver: type[Driver]) -> None:
     """All standard scenarios, more schedules."""
-    for scenario in chosen_scenarios(driver, Options()):
+    for scenario in chosen_scenarios(subject_of(driver), Options()):
         job = job_of(driver, scenario.name)
         for seed in range(5):
             require_same_end(job, *random_schedule(job.program, seed))

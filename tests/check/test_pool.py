@@ -12,10 +12,10 @@ import pytest
 from tests.api import drivers
 from tests.api.drivers import Forgetful, Right
 
+from mmunotify.check.choice import chosen_scenarios
 from mmunotify.check.job import Answer
 from mmunotify.check.options import Options
 from mmunotify.check.pool import Pool, WorkerError
-from mmunotify.check.run import chosen_scenarios
 from mmunotify.check.subject import Origin, load, origin_of, subject_of
 from mmunotify.drivers.kvm import Kvm
 from mmunotify.errors import DiagnosticError
@@ -42,7 +42,7 @@ def pool_of(
     subject = subject_of(driver)
     origin = origin_of(subject)
     assert origin is not None
-    return Pool(origin, subject.file, options, chosen_scenarios(driver, options))
+    return Pool(origin, subject.file, options, chosen_scenarios(subject, options))
 
 
 def answers(pool: Pool) -> list[Answer]:
@@ -78,7 +78,7 @@ def test_diagnostics_come_through(tmp_path: Path) -> None:
     origin = origin_of(subject)
     assert origin == Origin("", str(path), "Bad")
     options = Options(scenarios=("munmap", "cow"), workers=2)
-    pool = Pool(origin, str(path), options, chosen_scenarios(subject.driver, options))
+    pool = Pool(origin, str(path), options, chosen_scenarios(subject, options))
     with pytest.raises(DiagnosticError) as caught:
         answers(pool)
     (diagnostic,) = caught.value.diagnostics

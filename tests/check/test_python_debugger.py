@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from mmunotify.check.choice import chosen_scenarios
 from mmunotify.check.job import Job
 from mmunotify.check.options import Options
 from mmunotify.check.python_debugger import PythonDebugger
-from mmunotify.check.run import chosen_scenarios, run
+from mmunotify.check.run import run
 from mmunotify.check.schedule import Schedule, decode
 from mmunotify.check.subject import load
 
@@ -29,7 +30,7 @@ def found() -> tuple[Job, Schedule]:
     options = Options(scenarios=("munmap",))
     subject = load(str(BUGGY))[0]
     result = run(subject, options)
-    scenario = chosen_scenarios(subject.driver, options)[0]
+    scenario = chosen_scenarios(subject, options)[0]
     return Job(subject, scenario, options), decode(result.replay)[1]
 
 

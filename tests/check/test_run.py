@@ -6,9 +6,10 @@ import pytest
 from tests.api.drivers import Forgetful, Right, Worried
 
 from mmunotify.check import run as module
+from mmunotify.check.choice import chosen_scenarios
 from mmunotify.check.job import INTERRUPTED, Answer, Job
 from mmunotify.check.options import Options
-from mmunotify.check.run import chosen_scenarios, interrupted, run
+from mmunotify.check.run import interrupted, run
 from mmunotify.check.search import Progress
 from mmunotify.check.subject import subject_of
 from mmunotify.drivers.kvm import Kvm
@@ -20,7 +21,7 @@ RIGHT = subject_of(Right)
 def names(*wanted: str, all_pairs: bool = False) -> list[str]:
     """Return the names of the scenarios that are chosen."""
     options = Options(scenarios=wanted, all_pairs=all_pairs)
-    return [scenario.name for scenario in chosen_scenarios(Kvm, options)]
+    return [scenario.name for scenario in chosen_scenarios(subject_of(Kvm), options)]
 
 
 def test_scenarios_by_name() -> None:
@@ -34,8 +35,9 @@ def test_scenarios_by_name() -> None:
 
 def test_unknown_names_all_at_once() -> None:
     """Properties are known with the driver's own ones."""
+    options = Options(properties=("nope", "counted_to_five", "paird"))
     with pytest.raises(DiagnosticError) as caught:
-        chosen_scenarios(Worried, Options(properties=("nope", "counted_to_five", "paird")))
+        chosen_scenarios(subject_of(Worried), options)
     found = [(d.code, d.what, d.fix) for d in caught.value.diagnostics]
     assert found == [
         ("E304", "there is no property nope", ""),

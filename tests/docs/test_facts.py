@@ -10,8 +10,8 @@ from importlib import resources
 import pytest
 from docs.console import ROOT
 
+from mmunotify.check.choice import chosen_scenarios
 from mmunotify.check.options import Options
-from mmunotify.check.run import chosen_scenarios
 from mmunotify.check.subject import load
 from mmunotify.cli import check as check_verb
 from mmunotify.errors import Exit
@@ -107,4 +107,4 @@ def test_the_last_stage_holds() -> None:
     [subject] = load(str(ROOT / "examples/tutorial/stage6_release.py"))
     result = run(subject)
     assert result.verdict == "HOLDS"
-    assert len(result.scenarios) == len(chosen_scenarios(subject.driver, Options()))
+    assert len(result.scenarios) == len(chosen_scenarios(subject, Options()))

@@ -283,7 +283,7 @@ def test_mutants(mutant: type[Driver], name: str, expected: str) -> None:
 
 def test_a_list_alone_never_calls_invalidate() -> None:
     with pytest.raises(DiagnosticError) as refused:
-        Scenario("munmap", ("munmap",)).build(Ranged)
+        Scenario("munmap", ("munmap",), protocol="srcu").build(Ranged)
     [found] = refused.value.diagnostics
     assert found.code == "E309"
     assert "interval" in found.fix

@@ -15,7 +15,7 @@ from typing import Any
 
 from mmunotify.errors import Diagnostic, DiagnosticError, Place
 from mmunotify.lang.driver import Driver
-from mmunotify.protocols import PROTOCOLS
+from mmunotify.protocols import PROTOCOLS, Subscriptions
 
 __all__ = [
     "require_base",
@@ -64,13 +64,13 @@ def require_walk(driver: Driver) -> None:
     )
 
 
-def require_subscribable(driver: type[Driver], name: str) -> None:
-    """Raise `DiagnosticError` E309 if the protocol `name` would never call a hook of the driver."""
-    missed = PROTOCOLS[name].misses(driver)
+def require_subscribable(driver: type[Driver], protocol: type[Subscriptions], name: str) -> None:
+    """Raise `DiagnosticError` E309 if a protocol would never call a hook of the driver."""
+    missed = protocol.misses(driver)
     if not missed:
         return
     place, _ = _head(getattr(driver, missed[0]))
-    able = [n for n, protocol in PROTOCOLS.items() if not protocol.misses(driver)]
+    able = [n for n, one in PROTOCOLS.items() if not one.misses(driver)]
     raise DiagnosticError(
         Diagnostic(
             "E309",

@@ -63,7 +63,8 @@ class Job:
     @cached_property
     def sized(self) -> Scenario:
         """The scenario with what the options override."""
-        return replace(self.scenario, **self.options.overrides)  # type: ignore[arg-type]
+        sized = replace(self.scenario, **self.options.overrides)  # type: ignore[arg-type]
+        return sized.serving(self.subject.driver)
 
     def build(self) -> World:
         """Run set-up; raise `DiagnosticError` E209 at the user's line if it raises."""
@@ -106,6 +107,12 @@ class Job:
     def lanes(self) -> list[Lane]:
         """How the threads are shown."""
         return [Lane(name=t.name, role=t.role, mmu=t.mmu) for t in self.world.threads]
+
+    def _command(self, replay: str) -> str:
+        """What shows one interleaving again: for a scenario made in Python, a call."""
+        if self.scenario.name in [one.name for one in self.subject.given]:
+            return f"check({self.subject.name}, scenario=..., replay={replay!r})"
+        return self.options.command(self.subject.spec, self.scenario.name, replay)
 
     # -- deciding -------------------------------------------------------------------------------
 
@@ -179,8 +186,8 @@ class Job:
             pages=self.sized.pages,
             frames=self.sized.frames,
             devices=self.sized.devices,
-            operations=list(self.sized.operations),
-            protocol=self.sized.protocol,
+            operations=self.sized.operation_names,
+            protocol=self.sized.protocol_name,
         )
 
     # -- telling --------------------------------------------------------------------------------
@@ -212,7 +219,7 @@ class Job:
             why=told.why,
             scenario=self.scenario.name,
             replay=replay,
-            command=self.options.command(self.subject.spec, self.scenario.name, replay),
+            command=self._command(replay),
             shortest=shortest,
             trace=told.trace,
         )

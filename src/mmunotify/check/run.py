@@ -12,23 +12,20 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from mmunotify.check.form import require_subscribable
+from mmunotify.check.choice import chosen_scenarios
 from mmunotify.check.job import INTERRUPTED, Answer, Job, Report
 from mmunotify.check.options import Options
 from mmunotify.check.pool import Pool
-from mmunotify.check.predicates import own_properties
-from mmunotify.check.scenario import Scenario, standard
+from mmunotify.check.scenario import Scenario
 from mmunotify.check.schedule import Schedule, ScheduleError, decode, schedule_of
 from mmunotify.check.search import Progress
 from mmunotify.check.subject import Subject, origin_of
 from mmunotify.check.unused import unused_lines
 from mmunotify.errors import Diagnostic, DiagnosticError
-from mmunotify.lang.driver import Driver
-from mmunotify.protocols import PROTOCOLS
-from mmunotify.terms import PROPERTIES, VERSION, nearest
+from mmunotify.terms import PROPERTIES, VERSION
 from mmunotify.trace.record import Result, ScenarioResult, Statistics, Unused
 
-__all__ = ["Watcher", "chosen_scenarios", "interrupted", "replayed", "run"]
+__all__ = ["Watcher", "interrupted", "replayed", "run"]
 
 Watcher = Callable[[str, Progress], bool | None]
 """Told about a running search: which scenario, of how many, and how far; False interrupts."""
@@ -44,7 +41,7 @@ def run(subject: Subject, options: Options | None = None, watch: Watcher | None 
     """
     options = options or Options()
     started = time.monotonic()
-    scenarios = chosen_scenarios(subject.driver, options)
+    scenarios = chosen_scenarios(subject, options)
     outcome = _Outcome(subject, scenarios)
     try:
         for answer in _answers(subject, scenarios, options, watch or (lambda _, __: None)):
@@ -60,44 +57,6 @@ def interrupted(result: Result) -> bool:
     """Tell whether the check was interrupted before it had an answer."""
     return any(scenario.reason.startswith(INTERRUPTED) for scenario in result.scenarios)
 
-
-# -- which scenarios ---------------------------------------------------------------------------
-
-
-def chosen_scenarios(driver: type[Driver], options: Options) -> list[Scenario]:
-    """Return the scenarios that the options ask for; raise `DiagnosticError` E304 or E309."""
-    _require_known("protocol", [options.protocol] if options.protocol else [], list(PROTOCOLS))
-    if options.protocol:
-        require_subscribable(driver, options.protocol)
-    known = [*PROPERTIES, *own_properties(driver)]
-    _require_known("property", options.properties, known)
-    every = standard(driver, protocol=options.protocol or "", all_pairs=options.all_pairs)
-    if not options.scenarios:
-        return every
-    found: list[Scenario] = []
-    for wanted in options.scenarios:
-        same = [s for s in every if s.name == wanted]
-        group = same or [s for s in every if s.name.startswith(f"{wanted}/")]
-        if not group:
-            _require_known("scenario", [wanted], [s.name for s in every])
-        found += [s for s in group if s not in found]
-    return found
-
-
-def _require_known(kind: str, wanted: Sequence[str], known: Sequence[str]) -> None:
-    found = []
-    for name in wanted:
-        if name not in known:
-            close = nearest(name, known)
-            few = f"known are: {', '.join(known)}" if len(known) <= _LISTED else ""
-            why = few or f"there are {len(known)}; `mmunotify check FILE --list` shows them"
-            fix = f"did you mean {close}?" if close else ""
-            found.append(Diagnostic("E304", None, f"there is no {kind} {name}", why, fix))
-    if found:
-        raise DiagnosticError(found)
-
-
-_LISTED = 20
 
 # -- deciding them -----------------------------------------------------------------------------
 
@@ -224,7 +183,7 @@ def replayed(subject: Subject, options: Options, text: str) -> tuple[Job, Schedu
     Raise `DiagnosticError` E503 or E504 if it belongs to none of the chosen scenarios.
     """
     identity, schedule = decode(text)
-    jobs = (Job(subject, s, options) for s in chosen_scenarios(subject.driver, options))
+    jobs = (Job(subject, s, options) for s in chosen_scenarios(subject, options))
     job = None
     for job in jobs:
         if job.identity == identity:

@@ -1,4 +1,4 @@
-"""`Subject`: the driver class under check and the file it comes from.
+"""`Subject`: the driver class under check, the file it comes from, and the scenarios in it.
 
 Everything that can be wrong with the file is said at the user's own line, without a traceback.
 Invariant: what the file prints when it is imported goes to standard error, never into a report.
@@ -14,27 +14,39 @@ import inspect
 import sys
 import tokenize
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from mmunotify.check.form import require_form
+from mmunotify.check.scenario import Scenario, composed
 from mmunotify.compile.source import syntax_diagnostic
 from mmunotify.errors import Diagnostic, DiagnosticError, Place
 from mmunotify.lang.driver import Driver
+from mmunotify.primary.operation import Operation
 from mmunotify.terms import nearest
 
 __all__ = ["Origin", "Subject", "imported", "load", "load_one", "origin_of", "subject_of"]
+
+C = TypeVar("C", bound=object)
 
 _PREFIX = "mmunotify_subject_"  # of the modules that files given by path are imported as
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One driver class; `file` as the user named it."""
+    """One driver class; `file` as the user named it.
+
+    `scenarios` and `operations` are those of the file, `given` scenarios passed in Python: they
+    come first, and no other process can know them.
+    """
 
     driver: type[Driver]
     file: str
+    scenarios: tuple[Scenario, ...] = ()
+    operations: tuple[type[Operation], ...] = ()
+    given: tuple[Scenario, ...] = ()
 
     @property
     def name(self) -> str:
@@ -78,6 +90,8 @@ def origin_of(subject: Subject) -> Origin | None:
     """Return how another process can import the class, or None if it cannot."""
     driver = subject.driver
     module = sys.modules.get(driver.__module__)
+    if subject.given:
+        return None
     if module is None or vars(module).get(driver.__qualname__) is not driver:
         return None  # made inside of a function, or at the Python prompt
     file = getattr(module, "__file__", None)
@@ -93,36 +107,81 @@ def origin_of(subject: Subject) -> Origin | None:
     return Origin(driver.__module__, file, driver.__name__) if same else None
 
 
-def imported(origin: Origin) -> type[Driver]:
-    """Return the class; raise `DiagnosticError` if it is not there any more."""
+def imported(origin: Origin, file: str) -> Subject:
+    """Return the subject again; raise `DiagnosticError` if it is not there any more."""
     if not origin.module:
-        return load(f"{origin.file}:{origin.name}")[0].driver
-    driver: type[Driver] = getattr(importlib.import_module(origin.module), origin.name)
-    return driver
+        return load(f"{origin.file}:{origin.name}")[0]
+    return Subject(getattr(importlib.import_module(origin.module), origin.name), file)
 
 
 def load(spec: str) -> list[Subject]:
     """Return the drivers that `FILE` or `FILE:Class` names; raise `DiagnosticError`."""
     file, colon, wanted = (spec, "", "") if Path(spec).exists() else spec.partition(":")
     module = _module(file)
+    found = _classes(module, Driver)
+    if colon:
+        chosen = [_named(found, wanted, file)]
+    elif found:
+        chosen = _without_bases(found)
+    else:
+        raise DiagnosticError(_no_driver(file))
+    for driver in chosen:
+        require_form(driver)
+    operations = _without_bases(_classes(module, Operation))
+    scenarios = _scenarios(module, operations, file)
+    return [Subject(driver, file, scenarios, tuple(operations)) for driver in chosen]
+
+
+def _classes(module: ModuleType, base: type[C]) -> list[type[C]]:
+    """Return the classes derived from `base` that a module defines, in its order."""
     found = [
         value
         for value in vars(module).values()
         if isinstance(value, type)
-        and issubclass(value, Driver)
+        and issubclass(value, base)
         and value.__module__ == module.__name__
     ]
-    found = list(dict.fromkeys(found))  # a class may have two names
-    if colon:
-        subjects = [Subject(_named(found, wanted, file), file)]
-    elif found:
-        bases = {base for cls in found for base in cls.__mro__[1:]}
-        subjects = [Subject(cls, file) for cls in found if cls not in bases]
+    return list(dict.fromkeys(found))  # a class may have two names
+
+
+def _without_bases(found: list[type[C]]) -> list[type[C]]:
+    bases = {base for cls in found for base in cls.__mro__[1:]}
+    return [cls for cls in found if cls not in bases]
+
+
+def _scenarios(
+    module: ModuleType, operations: list[type[Operation]], file: str
+) -> tuple[Scenario, ...]:
+    """Return the file's `SCENARIOS`; without them one for each of its operations."""
+    found = vars(module).get("SCENARIOS")
+    if found is None:
+        return tuple(composed([operation]) for operation in operations)
+    listed = tuple(found) if isinstance(found, list | tuple) else (found,)
+    wrong = [one for one in listed if not isinstance(one, Scenario)]
+    names = [one.name for one in listed if isinstance(one, Scenario)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if wrong:
+        what = f"SCENARIOS holds {wrong[0]!r}, which is no Scenario"
+    elif twice:
+        what = f"SCENARIOS has two scenarios {twice[0]}"
     else:
-        raise DiagnosticError(_no_driver(file))
-    for subject in subjects:
-        require_form(subject.driver)
-    return subjects
+        return listed
+    place = _assigned(Path(file), "SCENARIOS")
+    fix = 'SCENARIOS = [Scenario("munmap", ("munmap",))]'
+    raise DiagnosticError(Diagnostic("E311", place, what, fix=fix))
+
+
+def _assigned(path: Path, name: str) -> Place | None:
+    """Return where a module assigns `name`."""
+    text = _text(path)
+    for node in ast.parse(text).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in targets:
+            if isinstance(target, ast.Name) and target.id == name:
+                line = text.splitlines()[target.lineno - 1]
+                start, end = target.col_offset, target.end_col_offset
+                return Place.from_offsets(str(path), target.lineno, line, start, end)
+    return None
 
 
 def load_one(spec: str) -> Subject:
@@ -216,6 +275,10 @@ def _executed(path: Path) -> ModuleType:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             spec.loader.exec_module(module)
+    except DiagnosticError as error:
+        place = _failed_import(path, error).place
+        placed = [replace(d, place=d.place or place) for d in error.diagnostics]
+        raise DiagnosticError(placed) from None
     except (Exception, SystemExit) as error:
         raise DiagnosticError(_failed_import(path, error)) from None
     finally:

@@ -14,9 +14,9 @@ import traceback
 
 import msgspec
 
+from mmunotify.check.choice import chosen_scenarios
 from mmunotify.check.job import Job
 from mmunotify.check.messages import Begin, Broken, Done, Far, FromWorker, Refused, Task, ToWorker
-from mmunotify.check.run import chosen_scenarios
 from mmunotify.check.scenario import Scenario
 from mmunotify.check.search import Progress
 from mmunotify.check.subject import Subject, imported
@@ -69,8 +69,8 @@ class _Worker:
 
         try:
             if self.subject is None:
-                self.subject = Subject(imported(begin.origin), begin.file)
-                every = chosen_scenarios(self.subject.driver, begin.options)
+                self.subject = imported(begin.origin, begin.file)
+                every = chosen_scenarios(self.subject, begin.options)
                 self.scenarios = {scenario.name: scenario for scenario in every}
             job = Job(self.subject, self.scenarios[task.name], begin.options)
             return Done(task.at, job.answer(report))

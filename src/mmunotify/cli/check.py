@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _what(add: _Add) -> None:
-    add("--scenario", action="append", default=[], metavar="NAME", help="only this one (repeat)")
+    only = "only this one; any operations joined by + run at once (repeat)"
+    add("--scenario", action="append", default=[], metavar="NAME", help=only)
     add("--property", action="append", default=[], metavar="NAME", help="only this one (repeat)")
     add("--list", action="store_true", help="list scenarios and properties, and stop")
     add("--pages", type=int, metavar="N", help="virtual pages")
@@ -131,12 +132,12 @@ def _size(text: str | None) -> int | None:
 
 
 def _list(subject: Subject, options: Options) -> Exit:
+    from mmunotify.check.choice import chosen_scenarios
     from mmunotify.check.predicates import own_properties
-    from mmunotify.check.run import chosen_scenarios
     from mmunotify.terms import PROPERTIES
 
     lines = ["scenarios"]
-    lines += [f"  {scenario.name}" for scenario in chosen_scenarios(subject.driver, options)]
+    lines += [f"  {scenario.name}" for scenario in chosen_scenarios(subject, options)]
     lines.append("properties")
     lines += [f"  {name:22} {text}" for name, text in PROPERTIES.items()]
     own = own_properties(subject.driver)

@@ -173,4 +173,20 @@ REQUEST: tuple[Code, ...] = (
             def invalidate(self, sub, rng, cur_seq): ...
             """,
     ),
+    entry(
+        "E311",
+        "a scenario of one's own that cannot be used",
+        text="""
+            A file may have a list SCENARIOS of Scenario. Each has a name of its own, operations
+            (registered names, or classes derived from Operation), sizes that a search can manage,
+            and as many frames as it populates pages at least. The message says what is wrong with
+            which one.
+            """,
+        wrong="""
+            SCENARIOS = [Scenario("discard", operations="discard", pages=1, populated=(0, 1))]
+            """,
+        right="""
+            SCENARIOS = [Scenario("discard", operations=(Discard,), pages=2, populated=(0, 1))]
+            """,
+    ),
 )

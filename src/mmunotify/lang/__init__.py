@@ -44,7 +44,7 @@ from mmunotify.lang.set import Set
 from mmunotify.lang.spinlock import SpinLock
 from mmunotify.lang.srcu import Srcu
 from mmunotify.lang.table import Table
-from mmunotify.lang.thread import Thread
+from mmunotify.lang.thread import Thread, thread
 from mmunotify.lang.wait_queue import WaitQueue
 
 __all__ = [
@@ -95,5 +95,6 @@ __all__ = [
     "never",
     "reachable",
     "require",
+    "thread",
     "wait_until",
 ]

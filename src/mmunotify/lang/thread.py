@@ -1,4 +1,11 @@
-"""`Thread`: what stands for a thread of execution in bodies (`current`).
+"""`Thread`: what stands for a thread of execution in bodies (`current`); `thread` declares one.
+
+    @thread
+    def prefetch_work(self) -> None:
+        self.fault(choose(self.mm.pages), False)
+
+A method of a driver, of an object that belongs to it, or of a protocol that is decorated so is the
+body of one thread more in every scenario: a work item, an ioctl, a kernel thread.
 
 Invariant: `preempt_count` and `non_block` are touched by the thread itself only.
 """
@@ -6,11 +13,14 @@ Invariant: `preempt_count` and `non_block` are touched by the thread itself only
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from mmunotify.lang.counter import Counter
 
-__all__ = ["Thread"]
+__all__ = ["Thread", "is_daemon", "is_thread", "thread"]
+
+F = TypeVar("F", bound=Callable[[Any], None])
+_MARK = "mmunotify_thread_is_daemon"
 
 
 class Thread:
@@ -36,3 +46,35 @@ class Thread:
         self.role = role
         self.mmu = mmu
         self.preempt_count = Counter(high=7)
+
+
+@overload
+def thread(function: F) -> F: ...
+
+
+@overload
+def thread(*, daemon: bool = False) -> Callable[[F], F]: ...
+
+
+def thread(function: F | None = None, *, daemon: bool = False) -> F | Callable[[F], F]:
+    """Declare that a method without parameters is the body of a thread of its own.
+
+    The thread has the method's name and runs from the beginning, once. A `daemon` need not finish:
+    that it waits for ever is no deadlock.
+    """
+
+    def mark(function: F) -> F:
+        setattr(function, _MARK, daemon)
+        return function
+
+    return mark if function is None else mark(function)
+
+
+def is_thread(function: object) -> bool:
+    """Tell whether a method was declared as the body of a thread."""
+    return isinstance(getattr(function, _MARK, None), bool)
+
+
+def is_daemon(function: object) -> bool:
+    """Tell whether that thread need not finish."""
+    return getattr(function, _MARK, None) is True

@@ -26,6 +26,7 @@ PROTOCOLS: dict[str, type[Subscriptions]] = {
 """All protocols by name, the one that is used where none is asked for first; add your own."""
 
 
-def default_protocol(driver: type[Driver]) -> str:
-    """Return the name of the first protocol that calls every hook `driver` cannot do without."""
-    return next((n for n, p in PROTOCOLS.items() if not p.misses(driver)), next(iter(PROTOCOLS)))
+def default_protocol(*drivers: type[Driver]) -> str:
+    """Return the name of the first protocol that calls every hook the drivers cannot do without."""
+    able = (n for n, p in PROTOCOLS.items() if not any(p.misses(d) for d in drivers))
+    return next(able, next(iter(PROTOCOLS)))

@@ -30,6 +30,11 @@ class IntervalNotifiers(SrcuNotifiers):
         super().__init__(mm, drivers, registered)
         self.tree = IntervalTree(mm, drivers, registered)
 
+    def leave_out(self, driver: Driver) -> None:
+        """Have a driver's ranges not in the tree at first, either."""
+        super().leave_out(driver)
+        self.tree.leave_out(driver)
+
     def register(self, driver: Driver) -> None:
         """Put a driver with list hooks on the list, and its ranges into the tree."""
         if self.by_driver[driver].listed:

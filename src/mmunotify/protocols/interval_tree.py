@@ -44,6 +44,13 @@ class IntervalTree:
             sub.inserted = registered and not sub.by_hand
             self.has_itree |= sub.inserted
 
+    def leave_out(self, driver: Driver) -> None:
+        """Have a driver's ranges not in the tree at first; part of set-up."""
+        for sub in self.subscriptions:
+            if sub.driver is driver:
+                sub.inserted = False
+        self.has_itree = any(sub.inserted for sub in self.subscriptions)
+
     # -- what operations call -------------------------------------------------------------------
 
     def invalidate(self, rng: PageRange) -> None:

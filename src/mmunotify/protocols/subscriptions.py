@@ -31,6 +31,10 @@ class Subscriptions(Notifiers):
         for subscription in self.subscriptions:
             self.by_driver[subscription.driver] = subscription
 
+    def leave_out(self, driver: Driver) -> None:
+        """Have a driver not on the list at first; part of set-up."""
+        self.by_driver[driver].hashed = False
+
     def subscribed(self, driver: Driver) -> bool:
         """Tell whether a driver is on the list."""
         return self.by_driver[driver].hashed
