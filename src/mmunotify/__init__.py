@@ -4,6 +4,7 @@ The words of the language are here; so are `check` and `assert_holds`, which are
 are first used: `import mmunotify` in a driver's file stays quick.
 """
 
+import importlib
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -31,37 +32,44 @@ __all__ += lang.__all__
 
 __version__ = VERSION
 
-_LATE = ("CheckFailed", "CheckResult", "assert_holds")
+_LATE = {
+    "CheckFailed": "mmunotify.api",
+    "CheckResult": "mmunotify.api",
+    "DiagnosticError": "mmunotify.errors",
+    "Membership": "mmunotify.check.scenario",
+    "Scenario": "mmunotify.check.scenario",
+    "assert_holds": "mmunotify.api",
+}
+
+
+class _Check(ModuleType):
+    """The subpackage `check`, which can be called, too."""
+
+    def __call__(self, driver: Any, **options: Any) -> Any:
+        """Check a driver through every interleaving: see `mmunotify.api.check`."""
+        from mmunotify import api
+
+        return api.check(driver, **options)
 
 
 class _Package(ModuleType):
-    """The package. Its `check` is the function, also when the subpackage `check` is imported."""
+    """The package. Its `check` is the subpackage of that name, made callable."""
 
     @property
-    def check(self) -> Any:
-        """The function `mmunotify.api.check`."""
-        from mmunotify import api
-
-        return api.check
+    def check(self) -> ModuleType:
+        """Check a driver: `check(Driver)`."""
+        module = importlib.import_module("mmunotify.check")
+        module.__class__ = _Check
+        return module
 
     @check.setter
     def check(self, module: ModuleType) -> None:
-        """Leave the subpackage, which the import system puts here, to `sys.modules`."""
+        """Take what the import system puts here: the same module."""
 
 
 def __getattr__(name: str) -> Any:
     if name in _LATE:
-        from mmunotify import api
-
-        return getattr(api, name)
-    if name in ("Membership", "Scenario"):
-        from mmunotify.check import scenario
-
-        return getattr(scenario, name)
-    if name == "DiagnosticError":
-        from mmunotify import errors
-
-        return errors.DiagnosticError
+        return getattr(importlib.import_module(_LATE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

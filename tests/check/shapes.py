@@ -59,9 +59,10 @@ class Shapes(Driver):
 
     def invalidate_range_end(self, rng: PageRange) -> None:
         """End the section; both assignments are one step."""
-        with atomic():
-            self.seq += 1
-            self.open -= 1
+        with self.lock:
+            with atomic():
+                self.seq += 1
+                self.open -= 1
 
     def fault(self, page: int, write: bool) -> FaultResult | None:
         """Make a translation, in one of two ways that do the same."""

@@ -288,14 +288,16 @@ class PlainRun:
             raise _Stop
 
     def finish(self, ending: Ending, violation: Violation | None = None) -> None:
-        """The run is over."""
-        self._outcome = (ending, violation)
-        self._main.release()
+        """The run is over; what the threads do while they are unwound does not count."""
+        if not self._stopping:
+            self._outcome = (ending, violation)
+            self._main.release()
 
     def finish_with(self, error: BaseException) -> None:
         """The run is over because of an error in the bodies or the schedule."""
-        self._error = error
-        self._main.release()
+        if not self._stopping:
+            self._error = error
+            self._main.release()
 
     # -- the scheduler --------------------------------------------------------------------------
 
@@ -353,9 +355,13 @@ class PlainRun:
             if first is not None:
                 first.go.release()
             self._main.acquire()
+            return self._ended()
         finally:
             self._stop()
             self._cells.remove()
+
+    def _ended(self) -> Outcome:
+        """Return what the run came to, before its threads are unwound; raise what went wrong."""
         if self._error is not None:
             raise self._error
         assert self._outcome is not None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Any
 
-from mmunotify.compile.objects import Objects
+from mmunotify.compile.objects import Objects, key_name, page_name
 from mmunotify.compile.storage import PAGE, Storage, Storages, encode
 from mmunotify.compile.types import (
     Bool,
@@ -22,15 +21,9 @@ from mmunotify.compile.types import (
 )
 from mmunotify.ir.program import Cell, CellKind
 from mmunotify.lang.counter import Epoch
-from mmunotify.lang.pages import Pages
 from mmunotify.lang.table import Table
 
-__all__ = ["SharedCells", "page_name", "value_names"]
-
-
-def page_name(page: int) -> str:
-    """Return how page number `page` is shown: as the address of 4 KiB pages from 0x1000 on."""
-    return f"0x{(page + 1) * 0x1000:x}"
+__all__ = ["SharedCells", "value_names"]
 
 
 def value_names(kind: Type, objects: Objects) -> tuple[str, ...]:
@@ -54,11 +47,7 @@ def value_names(kind: Type, objects: Objects) -> tuple[str, ...]:
 
 
 def _key_name(table: Table[Any], key: Any, objects: Objects) -> str:
-    if isinstance(table.domain, Pages):
-        return page_name(key)
-    if isinstance(key, Enum):
-        return key.name
-    return objects.name(key) if objects.knows(key) else str(key)
+    return objects.name(key) if objects.knows(key) else key_name(table, key)
 
 
 @dataclass

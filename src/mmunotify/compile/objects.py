@@ -34,8 +34,10 @@ __all__ = [
     "is_frozen",
     "is_model_object",
     "is_scalar",
+    "key_name",
     "known_names",
     "own_value",
+    "page_name",
 ]
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), Enum)
@@ -140,10 +142,30 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
     yield from list(getattr(value, "__dict__", {}).items())
 
 
+def page_name(page: int) -> str:
+    """Return how page number `page` is shown: as the address of 4 KiB pages from 0x1000 on."""
+    return f"0x{(page + 1) * 0x1000:x}"
+
+
+def key_name(table: Table[Any], key: Any) -> str:
+    """Return how a key of a table is shown; an object without a name is its place in the table."""
+    if isinstance(table.domain, Pages):
+        return page_name(key)
+    if isinstance(key, Enum):
+        return key.name
+    if is_scalar(key):
+        return str(key)
+    own = own_value(key, "name")
+    if isinstance(own, str) and own:
+        return own
+    return str(next(n for n, k in enumerate(table.keys) if k is key))
+
+
 def _parts(value: Any) -> Iterable[tuple[str, Any]]:
     """Yield (suffix of the name, part) of anything that may hold objects."""
     if isinstance(value, Table):
-        return [(f"[{n}]", v) for n, v in enumerate((*value.keys, *value.values.values()))]
+        keys = [(f"[{n}]", k) for n, k in enumerate(value.keys)]
+        return keys + [(f"[{key_name(value, k)}]", v) for k, v in value.values.items()]
     if isinstance(value, dict):
         return [(f"[{k!r}]" if isinstance(k, str | int) else "", v) for k, v in value.items()]
     if isinstance(value, list | tuple | set | frozenset):

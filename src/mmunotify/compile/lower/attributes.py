@@ -78,14 +78,16 @@ def _bound(low: Lowering, found: Any, owner: Value, node: ast.AST) -> Value:
     if isinstance(found, staticmethod):
         return Const(found.__func__)
     if isinstance(found, classmethod):
-        cls = owner.cls if isinstance(owner, Tup) else _class_of(owner)
-        return Method(found.__func__, Const(cls))
+        chosen = operands.objects_of(low, owner)
+        return Method(found.__func__, Const(_class_of(owner if chosen is None else chosen)))
     return Method(found, owner) if isinstance(found, FunctionType) else Const(found)
 
 
 def _class_of(owner: Value) -> Any:
     if isinstance(owner, Const):
         return owner.value if isinstance(owner.value, type) else type(owner.value)
+    if isinstance(owner, Tup):
+        return owner.cls
     return type(owner.present[0][1]) if isinstance(owner, Selected) else None
 
 
@@ -169,19 +171,46 @@ def _of_structure(low: Lowering, base: Tup, name: str, node: ast.AST) -> Value:
 
 
 def _of_super(low: Lowering, base: SuperOf, name: str, node: ast.AST) -> Value:
-    owner = base.owner
-    order = [*_orders(owner)]
-    for ancestors in order:
-        for ancestor in ancestors[ancestors.index(base.cls) + 1 :]:
-            if name in ancestor.__dict__:
-                return _bound(low, ancestor.__dict__[name], owner, node)
-    raise low.refuse("E110", node, f"no base of {base.cls.__name__} has {name}")
+    chosen = operands.objects_of(low, base.owner)
+    if chosen is not None and varies(chosen, name, base.cls):
+        one_by_one = partial(_of_super_of, low, base.cls, name, node)
+        return cases.each(low, chosen, name, node, one_by_one)
+    first = chosen.present[0][1] if chosen is not None else None
+    cls = type(first) if chosen is not None else _class_of(base.owner)
+    found = ABSENT if cls is None else inherited(cls, base.cls, name)
+    if found is ABSENT:
+        raise low.refuse("E110", node, f"no base of {base.cls.__name__} has {name}")
+    return _bound(low, found, base.owner, node)
 
 
-def _orders(owner: Value) -> list[tuple[type, ...]]:
-    """Return the method resolution order of the class of an object."""
-    cls = owner.cls if isinstance(owner, Tup) else _class_of(owner)
-    return [cls.__mro__] if isinstance(cls, type) else []
+def _of_super_of(low: Lowering, cls: type, name: str, node: ast.AST, one: Const) -> Value:
+    return _of_super(low, SuperOf(cls, one), name, node)
+
+
+def inherited(cls: type, after: type, name: str) -> Any:
+    """Return what `super().name` finds in an object of `cls` in a method of `after`."""
+    for ancestor in cls.__mro__[cls.__mro__.index(after) + 1 :]:
+        if name in ancestor.__dict__:
+            return ancestor.__dict__[name]
+    return ABSENT
+
+
+def varies(chosen: Selected, name: str, after: type | None = None) -> bool:
+    """Tell whether a call of `name` depends on which of several objects it is called on.
+
+    `after`: the class in whose method `super().name` stands; None for a call on the object itself.
+    """
+    found = {_called_on(o, name, after) for _, o in chosen.present}
+    return len(found) > 1
+
+
+def _called_on(value: Any, name: str, after: type | None) -> tuple[int, type | None]:
+    """Return what tells calls of `value.name` apart."""
+    cls = type(value)
+    found = class_attribute(cls, name) if after is None else inherited(cls, after, name)
+    if found is ABSENT:
+        found = own_value(value, name)
+    return id(found), cls if isinstance(found, classmethod) else None
 
 
 def method_of(value: Any, name: str) -> Any:
@@ -213,7 +242,7 @@ def _of_selected(low: Lowering, base: Value, chosen: Selected, name: str, node: 
         operands.fail_none(low, name)
         return POISON
     founds = [class_attribute(type(o), name) for o in objects]
-    if isinstance(founds[0], _CODE) and all(f is founds[0] for f in founds):
+    if isinstance(founds[0], _CODE) and not varies(chosen, name):
         return _bound(low, founds[0], _as_object(low, base, chosen, name), node)
     if any(isinstance(f, _CODE) for f in founds):
         return cases.each(low, chosen, name, node, lambda one: read(low, one, name, node))

@@ -21,7 +21,7 @@ from mmunotify.compile.lower import (
     ways_out,
 )
 from mmunotify.compile.lower.context import Lowering, Path, Refused
-from mmunotify.compile.objects import ABSENT, class_attribute, is_model_object, own_value
+from mmunotify.compile.objects import is_model_object
 from mmunotify.compile.shape import shape_of
 from mmunotify.compile.source import function_of
 from mmunotify.compile.values import (
@@ -30,6 +30,7 @@ from mmunotify.compile.values import (
     Const,
     Method,
     Selected,
+    SuperOf,
     Value,
 )
 from mmunotify.errors import DiagnosticError
@@ -91,10 +92,18 @@ def _only_condition(callee: Value) -> Any:
 
 
 class _Varying:
-    """A method that depends on which of several objects it is called on."""
+    """A method that depends on which of several objects it is called on.
 
-    def __init__(self, chosen: Selected) -> None:
+    `after`: for `super().name`, the class in whose method it stands.
+    """
+
+    def __init__(self, chosen: Selected, after: type | None) -> None:
         self.chosen = chosen
+        self.after = after
+
+    def of(self, one: Const) -> Value:
+        """Return what is called on one of the objects."""
+        return one if self.after is None else SuperOf(self.after, one)
 
 
 def _callee(low: Lowering, node: ast.Call) -> Value | _Varying:
@@ -107,18 +116,11 @@ def _callee(low: Lowering, node: ast.Call) -> Value | _Varying:
 
 
 def _method(low: Lowering, base: Value, name: str, node: ast.AST) -> Value | _Varying:
-    chosen = operands.objects_of(low, base)
-    if chosen is not None:
-        found = {id(_called_on(o, name)) for _, o in chosen.present}
-        if len(found) > 1:
-            return _Varying(chosen)
+    after = base.cls if isinstance(base, SuperOf) else None
+    chosen = operands.objects_of(low, base.owner if isinstance(base, SuperOf) else base)
+    if chosen is not None and attributes.varies(chosen, name, after):
+        return _Varying(chosen, after)
     return attributes.read(low, base, name, node)
-
-
-def _called_on(value: Any, name: str) -> Any:
-    """Return what tells calls of `value.name` apart."""
-    found = class_attribute(type(value), name)
-    return own_value(value, name) if found is ABSENT else found
 
 
 def _arguments(low: Lowering, node: ast.Call) -> tuple[list[Value], dict[str, Value]]:
@@ -166,7 +168,7 @@ def _call_each(low: Lowering, varying: _Varying, node: ast.Call) -> Value:
     arguments, keywords = _arguments(low, node)
 
     def run(one: Const) -> Value:
-        function = attributes.read(low, one, name, func)
+        function = attributes.read(low, varying.of(one), name, func)
         return call_value(low, function, list(arguments), dict(keywords), node)
 
     return cases.each(low, varying.chosen, name, node, run)
@@ -184,7 +186,7 @@ def call_method(
         function.chosen,
         name,
         node,
-        lambda one: call_method(low, one, name, list(arguments), node),
+        lambda one: call_method(low, function.of(one), name, list(arguments), node),
     )
 
 
