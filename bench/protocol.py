@@ -48,6 +48,7 @@ class World:
     always: dict[str, Predicate] = field(default_factory=dict)
     never: dict[str, Predicate] = field(default_factory=dict)
     reachable: dict[str, Predicate] = field(default_factory=dict)
+    pending: dict[str, Predicate] = field(default_factory=dict)
 
 
 class Frame:

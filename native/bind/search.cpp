@@ -50,6 +50,7 @@ const char* name(core::Finding::Kind kind) {
     case core::Finding::Kind::failure: return "failure";
     case core::Finding::Kind::deadlock: return "deadlock";
     case core::Finding::Kind::predicate: return "predicate";
+    case core::Finding::Kind::cycle: return "cycle";
     case core::Finding::Kind::fault: return "fault";
   }
   return "";
@@ -103,7 +104,7 @@ core::Program make_program(Ints lows, Ints highs, Ints initial, std::int32_t slo
   for (const auto& [entries, pc, daemon] : threads)
     program.threads.push_back({entries, pc, daemon});
   for (const auto& [kind, entry, result] : predicates) {
-    if (kind < 0 || kind > 3) refuse("no such kind of predicate");
+    if (kind < 0 || kind > 4) refuse("no such kind of predicate");
     program.predicates.push_back({static_cast<core::PredicateKind>(kind), entry, result});
   }
   return program;
@@ -282,6 +283,7 @@ void add_search(nb::module_& module) {
       .def_prop_ro("path", steps_of, nb::sig("def path(self) -> list[tuple[int, list[int], int]]"))
       .def_prop_ro("schedule", schedule_of,
                    nb::sig("def schedule(self) -> list[tuple[int, list[int]]]"))
+      .def_prop_ro("loop", [](const Result& r) { return r.path.loop; })
       .def_prop_ro("marks", [](const Result& r) { return set_bits(r.marks); })
       .def_prop_ro("reached", [](const Result& r) { return set_bits(r.reached); });
   nb::class_<Search>(module, "Search", "A search of one program.")

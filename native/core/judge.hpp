@@ -26,7 +26,8 @@ class Judge {
       if (outcome == Outcome::failed)
         return {Finding::Kind::failure, -1, vm_.failure(), Fault::none};
       if (outcome == Outcome::fault) return {Finding::Kind::fault, -1, number, vm_.fault()};
-      if (predicate.kind == PredicateKind::reachable) {
+      if (predicate.kind == PredicateKind::reachable ||
+          predicate.kind == PredicateKind::pending) {
         reached_[n] |= value != 0;
       } else if ((value != 0) == (predicate.kind == PredicateKind::never)) {
         return {Finding::Kind::predicate, -1, number, Fault::none};
@@ -35,7 +36,7 @@ class Judge {
     return {};
   }
 
-  // Which REACHABLE predicates were true in some state.
+  // Which REACHABLE and PENDING predicates were true in some state.
   const std::vector<std::uint8_t>& reached() const { return reached_; }
 
  private:

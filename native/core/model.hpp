@@ -45,11 +45,11 @@ struct Model {
 
 // What a search stops for, or nothing.
 struct Finding {
-  enum class Kind : std::uint8_t { none, failure, deadlock, predicate, fault };
+  enum class Kind : std::uint8_t { none, failure, deadlock, predicate, cycle, fault };
 
   Kind kind = Kind::none;
   int thread = -1;  // the one whose step failed
-  int number = -1;  // failure, predicate, or the cell of Fault::range
+  int number = -1;  // failure, predicate (of a cycle, too), or the cell of Fault::range
   Fault fault = Fault::none;
 
   explicit operator bool() const { return kind != Kind::none; }

@@ -107,7 +107,7 @@ inline constexpr std::array<Roles, op_count> op_roles = [] {
       jump_two,                                   // jne
       jump_two,                                   // jlt
       jump_two,                                   // jle
-      {read, none, none, none, none},             // wait
+      {read, constant, none, none, none},         // wait
       {read, failure, none, none, none},          // assert_
       {failure, none, none, none, none},          // fail
       {epoch, none, none, none, none},            // bump

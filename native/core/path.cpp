@@ -22,6 +22,22 @@ PathBuilder::PathBuilder(const Model& model)
 }
 
 Path PathBuilder::to(const Store& store, std::uint32_t state, Finding& finding) {
+  if (!reach(store, state) || !conclude(finding)) return {};
+  return along(std::vector<Node>(std::move(taken_)));
+}
+
+Path PathBuilder::around(const Store& store, std::uint32_t state, const std::vector<Node>& cycle) {
+  if (!reach(store, state)) return {};
+  std::vector<Node> steps(std::move(taken_));
+  const std::size_t loop = along(steps).schedule.size();
+  steps.insert(steps.end(), cycle.begin(), cycle.end());
+  Path path = along(steps);
+  path.loop = loop;
+  return path;
+}
+
+// Makes `taken_` the way to a stored state.
+bool PathBuilder::reach(const Store& store, std::uint32_t state) {
   std::vector<std::uint32_t> chain;
   for (std::uint32_t s = state; s != no_state; s = store.parent(s)) chain.push_back(s);
   std::ranges::reverse(chain);
@@ -31,11 +47,10 @@ Path PathBuilder::to(const Store& store, std::uint32_t state, Finding& finding) 
   taken_.clear();
   for (std::size_t n = 0; n < chain.size(); ++n) {
     store.load(chain[n], words.data());
-    if (n > 0 && !hop(words.data())) return {};
+    if (n > 0 && !hop(words.data())) return false;
     model_.layout.unpack(words.data(), abstract_.data());
   }
-  if (!conclude(finding)) return {};
-  return along(std::vector<Node>(std::move(taken_)));
+  return true;
 }
 
 // Appends the failing step, if one failed. On a symmetric path a symmetric thing may be wrong:

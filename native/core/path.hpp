@@ -29,6 +29,7 @@ struct Path {
   bool valid = false;
   std::vector<MacroStep> steps;
   std::vector<MicroStep> schedule;
+  std::size_t loop = 0;  // of a cycle: the step of `schedule` from which on all repeats
 };
 
 class PathBuilder {
@@ -40,10 +41,14 @@ class PathBuilder {
   // merged states that it must not.
   Path to(const Store& store, std::uint32_t state, Finding& finding);
 
+  // The same, followed by a cycle that begins and ends in `state`. Without symmetry only.
+  Path around(const Store& store, std::uint32_t state, const std::vector<Node>& cycle);
+
   // The same for steps that have been recorded as they were run.
   Path along(const std::vector<Node>& steps);
 
  private:
+  bool reach(const Store& store, std::uint32_t state);
   bool conclude(Finding& finding);
   bool hop(const std::uint64_t* target);
   bool last(const Finding& finding);

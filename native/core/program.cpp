@@ -268,6 +268,10 @@ Problem check(const Program& program, const Reduction& reduction) {
       for (auto cell : boundary)
         if (!inside(cell, 0, program.cells() - 1))
           return "cleared cell " + text(cell) + " does not exist";
+  const auto pending = [](const Predicate& p) { return p.kind == PredicateKind::pending; };
+  if ((reduction.ample || !reduction.kinds.empty()) &&
+      std::ranges::any_of(program.predicates, pending))
+    return "cycles are looked for without ample sets and symmetry";
   if (reduction.ample)
     if (auto problem = check_ample(program, *reduction.ample)) return problem;
   std::vector<bool> valued(program.lows.size());

@@ -23,7 +23,7 @@ struct Thread {
   int done() const { return static_cast<int>(entries.size()); }
 };
 
-enum class PredicateKind : std::uint8_t { always, never, reachable, final };
+enum class PredicateKind : std::uint8_t { always, never, reachable, final, pending };
 
 struct Predicate {
   PredicateKind kind = PredicateKind::always;

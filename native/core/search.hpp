@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/bfs.hpp"
+#include "core/fair_cycles.hpp"
 #include "core/model.hpp"
 #include "core/path.hpp"
 #include "core/replay.hpp"
@@ -44,12 +45,14 @@ class Search {
   const Model& model() const { return model_; }
 
  private:
+  void look_for_cycles(const Limits& limits, const Report& report, Result& result);
   void finish(Result& result);
 
   Model model_;
   Bfs bfs_;
   std::unique_ptr<Walk> walk_;  // null until there were walks
   Finding walk_finding_;
+  Cycle cycle_;
 };
 
 }  // namespace mmunotify::core

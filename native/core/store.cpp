@@ -73,6 +73,16 @@ bool Store::equals(std::uint32_t state, const std::uint64_t* words) const {
   return std::memcmp(record(state), words, static_cast<std::size_t>(halves_) * 4) == 0;
 }
 
+std::uint32_t Store::find(const std::uint64_t* words) const {
+  const std::uint64_t hash = this->hash(words);
+  for (std::uint64_t place = home(hash);;) {
+    const std::uint64_t slot = slots()[place];
+    if (slot == 0) return no_state;
+    if (same_tag(slot, hash) && equals(slot_state(slot), words)) return slot_state(slot);
+    if (++place == capacity_) place = 0;
+  }
+}
+
 template <int Halves, bool Shared>
 int Store::insert_all(Batch& batch, int begin, int worker, Full& full) {
   const std::size_t size = static_cast<std::size_t>(Halves > 0 ? Halves : halves_) * 4;

@@ -62,6 +62,8 @@ class Store {
   void load(std::uint32_t state, std::uint64_t* words) const;
   std::uint32_t parent(std::uint32_t state) const { return record(state)[halves_]; }
   bool equals(std::uint32_t state, const std::uint64_t* words) const;
+  // Returns the number of the state, or no_state. To be called while nobody inserts.
+  std::uint32_t find(const std::uint64_t* words) const;
 
   std::uint64_t hash(const std::uint64_t* words) const { return hash_words(words, words_); }
   void prefetch(std::uint64_t hash) const { __builtin_prefetch(slots() + home(hash)); }

@@ -51,6 +51,9 @@ class Result:
     def schedule(self) -> list[tuple[int, list[int]]]: ...
 
     @property
+    def loop(self) -> int: ...
+
+    @property
     def marks(self) -> list[int]: ...
 
     @property

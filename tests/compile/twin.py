@@ -37,6 +37,7 @@ class World:
     always: dict[str, Callable[[], bool]] = field(default_factory=dict)
     never: dict[str, Callable[[], bool]] = field(default_factory=dict)
     reachable: dict[str, Callable[[], bool]] = field(default_factory=dict)
+    pending: dict[str, Callable[[], bool]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

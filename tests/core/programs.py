@@ -10,13 +10,13 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from hypothesis import strategies as st
-from tests.core.builder import Builder
+from tests.core.builder import Builder, ThreadBuilder
 
 from mmunotify.ir.ops import Op
 from mmunotify.ir.program import PredicateKind, Program
 from mmunotify.ir.reduction import Ample, Boundary, Reduction
 
-__all__ = ["programs", "reductions"]
+__all__ = ["lock_rounds", "pending_programs", "programs", "reductions"]
 
 _BINARY = (Op.ADD, Op.SUB, Op.MUL, Op.AND, Op.OR, Op.XOR, Op.EQ, Op.NE, Op.LT, Op.LE)
 _JUMPS = (Op.JEQ, Op.JNE, Op.JLT, Op.JLE)
@@ -25,8 +25,9 @@ _JUMPS = (Op.JEQ, Op.JNE, Op.JLT, Op.JLE)
 class _Maker:
     """One random program in the making."""
 
-    def __init__(self, draw: st.DrawFn) -> None:
+    def __init__(self, draw: st.DrawFn, pending: bool = False) -> None:
         self.draw = draw
+        self.endless = pending  # rather round for ever than to an end
         self.b = Builder()
         self.b.failures = ["index", "range", "assertion", "division"]
         self.b.table = (1, -1, 0, 2)
@@ -43,7 +44,10 @@ class _Maker:
         for number in range(self.number(2, 3)):
             self.thread(number)
         self.b.epochs = (tuple(self.snapshots),)
-        self.predicates()
+        if pending:
+            self.pending()
+        else:
+            self.predicates()
 
     def number(self, low: int, high: int) -> int:
         return self.draw(st.integers(low, high))
@@ -78,7 +82,10 @@ class _Maker:
             lock = self.held.pop()
             if not self.chance(6):
                 self.release(number, lock)
-        self.b.emit(Op.END)
+        if self.endless and not self.chance(3):
+            self.b.emit(Op.STEP, self.number(0, count - 1))
+        else:
+            self.b.emit(Op.END)
 
     def leave(self, boundary: int, count: int) -> None:
         """End the step: usually at the next boundary, else at any other or by END."""
@@ -243,9 +250,9 @@ class _Maker:
         if not self.chance(4):
             b.emit(Op.CONST, "want", self.number(-1, 1))
             b.emit(Op.NE, "met", self.source(), "want")
-            b.emit(Op.WAIT, "met")
+            b.emit(Op.WAIT, "met", self.number(0, 1))
         else:
-            b.emit(Op.WAIT, self.source())
+            b.emit(Op.WAIT, self.source(), self.number(0, 1))
 
     def lock(self, me: int) -> None:
         b = self.b
@@ -256,7 +263,7 @@ class _Maker:
             lock = self.pick(free)
             b.emit(Op.CONST, "nobody", -1)
             b.emit(Op.EQ, "free", lock, "nobody")
-            b.emit(Op.WAIT, "free")
+            b.emit(Op.WAIT, "free", self.number(0, 1))
             b.emit(Op.CONST, lock, me)
             self.held.append(lock)
 
@@ -286,6 +293,68 @@ class _Maker:
             if self.chance(8):
                 b.emit(Op.LDX, "holds", self.array, self.source(), 2, 0)
             b.emit(Op.END)
+
+    def pending(self) -> None:
+        """Add something to be pending: that a cell has some value, or a thread stands somewhere."""
+        b = self.b
+        for n in range(self.number(1, 2)):
+            b.predicate(PredicateKind.PENDING, f"p{n}", "holds")
+            if self.chance(2):
+                b.emit(Op.CONST, "bound", self.number(-1, 1))
+                b.emit(Op.NE, "holds", self.pick(self.plain + self.locks), "bound")
+            else:
+                thread = b.threads[self.number(0, len(b.threads) - 1)]
+                b.emit(Op.CONST, "bound", self.number(0, len(thread.entries)))
+                b.emit(Op.LE, "holds", thread.pc, "bound")
+            b.emit(Op.END)
+
+
+@st.composite
+def pending_programs(draw: st.DrawFn) -> Program:
+    """Return programs with something that may be pending, and threads that may go on for ever."""
+    return _Maker(draw, pending=True).b.build()
+
+
+@st.composite
+def lock_rounds(draw: st.DrawFn) -> Program:
+    """Return threads that go round for ever: they take locks, set a flag and wait for it."""
+    b = Builder()
+    locks = b.array("lock", 2, 0, 1, 0)
+    flag = b.cell("flag", 0, 1, 0)
+    for number in range(draw(st.integers(2, 3))):
+        t = b.thread(f"t{number}", 16)
+        rounds = draw(st.lists(st.sampled_from("llLsw"), min_size=1, max_size=3))
+        for kind in rounds:
+            _round(draw, b, t, kind, locks, flag)
+        b.emit(Op.STEP, 0) if draw(st.integers(0, 5)) else b.emit(Op.END)
+        b.code.pop(-2)  # the last round's own STEP
+    waiting = draw(st.sampled_from(b.threads))
+    first = draw(st.integers(0, len(waiting.entries) - 1))
+    b.predicate(PredicateKind.PENDING, "p", "holds")
+    b.emit(Op.CONST, "first", first)
+    b.emit(Op.LE, "holds", "first", waiting.pc)
+    b.emit(Op.END)
+    return b.build()
+
+
+def _round(draw: st.DrawFn, b: Builder, t: ThreadBuilder, kind: str, locks: int, flag: int) -> None:
+    """Add a critical section ("l", "L" with something inside), a change of the flag or a wait."""
+    lock = locks + draw(st.integers(0, 1))
+    steps = {"l": "ar", "L": "a" + draw(st.sampled_from("sw")) + "r", "s": "s", "w": "w"}[kind]
+    for step in steps:
+        t.boundary()
+        if step == "a":
+            b.emit(Op.NOT, "free", lock)
+            b.emit(Op.WAIT, "free", draw(st.integers(0, 1)))
+            b.emit(Op.CONST, lock, 1)
+        elif step == "r":
+            b.emit(Op.CONST, lock, 0)
+        elif step == "s":
+            b.emit(Op.CONST, flag, draw(st.integers(0, 1)))
+        else:
+            b.emit(Op.NE if draw(st.booleans()) else Op.EQ, "met", flag, locks)
+            b.emit(Op.WAIT, "met", draw(st.integers(0, 1)))
+        b.emit(Op.STEP, len(t.entries))
 
 
 @st.composite

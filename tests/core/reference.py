@@ -237,7 +237,7 @@ def _judge(program: Program, state: State, depth: int, found: Reference) -> None
         value = interp.evaluate(program, state, predicate.entry, predicate.result)
         if isinstance(value, Failed):
             found.violated(PREDICATE, depth)
-        elif predicate.kind is PredicateKind.REACHABLE:
+        elif predicate.kind in (PredicateKind.REACHABLE, PredicateKind.PENDING):
             if value:
                 found.reached.add(number)
         elif bool(value) is (predicate.kind is PredicateKind.NEVER):

@@ -28,6 +28,7 @@ class Small:
     always: dict[str, Predicate] = field(default_factory=dict)
     never: dict[str, Predicate] = field(default_factory=dict)
     reachable: dict[str, Predicate] = field(default_factory=dict)
+    pending: dict[str, Predicate] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.threads = [Thread(f"t{n}", body) for n, body in enumerate(self.bodies)]

@@ -124,7 +124,8 @@ def recording(program: Program, schedule: Sequence[Move]) -> Recording:
         record(program, state, move.thread, move.choices)
         for state, move in zip(replayed.states, schedule, strict=False)
     )
-    return Recording(program, tuple(schedule), replayed.states, steps, replayed.violation)
+    moves = schedule if isinstance(schedule, tuple) else tuple(schedule)
+    return Recording(program, moves, replayed.states, steps, replayed.violation)
 
 
 def footprint(program: Program, accesses: Iterable[Access]) -> Footprint:

@@ -13,19 +13,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mmunotify.check.violation import Violation, failed, violation_in
+from mmunotify.check.violation import Violation, cycle_violation, failed, violation_in
 from mmunotify.errors import Diagnostic, DiagnosticError
 from mmunotify.ir import interp
 from mmunotify.ir.interp import Blocked, Failed, State, Stepped
-from mmunotify.ir.program import Program
+from mmunotify.ir.ops import Op
+from mmunotify.ir.program import Instr, Program
 
 __all__ = [
+    "Lasso",
     "MacroMove",
     "Move",
     "Replay",
     "Schedule",
     "ScheduleError",
     "advance",
+    "closed",
     "decode",
     "encode",
     "expand",
@@ -53,6 +56,18 @@ class Move:
 
 
 Schedule = tuple[Move, ...]
+
+
+class Lasso(tuple[Move, ...]):
+    """A schedule whose moves from number `loop` on repeat for ever."""
+
+    loop: int
+
+    def __new__(cls, moves: Iterable[Move], loop: int) -> Lasso:
+        """Return the schedule of the moves to the cycle and those once around it."""
+        found = super().__new__(cls, moves)
+        found.loop = loop
+        return found
 
 
 class MacroMove(Protocol):
@@ -161,17 +176,57 @@ def replay(program: Program, schedule: Sequence[Move]) -> Replay:
                 raise ScheduleError(f"step {number + 1} fails, but {len(schedule)} are given")
             return Replay(tuple(states), failed(program, after))
         states.append(after)
+    if isinstance(schedule, Lasso):
+        return Replay(tuple(states), _around(program, schedule, states))
     return Replay(tuple(states), violation_in(program, states[-1]))
+
+
+def closed(program: Program, moves: Sequence[Move], loop: int) -> Lasso:
+    """Return the lasso of which `moves` go once around, from number `loop` on.
+
+    Cells that are dead, and differ although a reduced search saw the same state again, come to rest
+    after one round more. Raise `ScheduleError` if what the moves lead to is no cycle.
+    """
+    around = tuple(moves[loop:])
+    state, stem = program.initial, tuple(moves[:loop])
+    for number, move in enumerate(stem):
+        state = _moved(program, state, move, number)
+    while True:
+        before = state
+        for number, move in enumerate(around, len(stem)):
+            state = _moved(program, state, move, number)
+        if state == before:
+            return Lasso((*stem, *around), len(stem))
+        if len(stem) > loop:
+            raise ScheduleError(f"steps {loop + 1} to {len(moves)} do not lead back")
+        stem = (*stem, *around)
+
+
+def _moved(program: Program, state: State, move: Move, number: int) -> State:
+    after = advance(program, state, move, number)
+    if isinstance(after, Failed):
+        raise ScheduleError(f"step {number + 1} fails")
+    return after
+
+
+def _around(program: Program, lasso: Lasso, states: Sequence[State]) -> Violation | None:
+    """Return what is wrong with a cycle that begins in state `lasso.loop`."""
+    loop, moves = states[lasso.loop : -1], lasso[lasso.loop :]
+    if not loop or states[-1] != loop[0]:
+        return None
+    return cycle_violation(program, loop, [move.thread for move in moves])
 
 
 # -- replay strings ----------------------------------------------------------------------------
 #
 # IDENTITY "." RUN* "." CHECK. A run is a thread (a letter, or -27- from number 26 on), a count if
-# it makes more than one step, and the choices of its last step (capital letters, or _27_).
+# it makes more than one step, and the choices of its last step (capital letters, or _27_). What
+# follows "~" repeats for ever.
 
 _RUN = re.compile(r"([a-z]|-\d+-)(\d*)((?:[A-Z]|_\d+_)*)")
 _CHOICE = re.compile(r"[A-Z]|_\d+_")
-_WHOLE = re.compile(r"([0-9a-f]{8})\.([-\w]*)\.([0-9a-f]{4})", re.ASCII)
+_WHOLE = re.compile(r"([0-9a-f]{8})\.([-\w]*(?:~[-\w]+)?)\.([0-9a-f]{4})", re.ASCII)
+_AROUND = "~"
 _LETTERS = 26
 _LONGEST = 1_000_000  # steps; a mistyped count must not fill the memory
 
@@ -184,7 +239,7 @@ def identity_of(program: Program, scenario: str) -> str:
     digest = hashlib.sha256(scenario.encode())
     parts = (
         [(cell.name, cell.initial, str(cell.kind)) for cell in program.cells],
-        [(int(i.op), *i.fields) for i in program.code],
+        [(int(i.op), *_meant(i)) for i in program.code],
         [(thread.name, thread.entries, thread.pc, thread.daemon) for thread in program.threads],
         [(str(p.kind), p.entry, p.result) for p in program.predicates],
         (program.table, program.epochs, program.slots),
@@ -193,9 +248,17 @@ def identity_of(program: Program, scenario: str) -> str:
     return digest.hexdigest()[:8]
 
 
+def _meant(i: Instr) -> tuple[int, ...]:
+    """Return the fields that say what a step does; not how those who wait are queued."""
+    return (i.a, 0, *i.fields[2:]) if i.op is Op.WAIT else i.fields
+
+
 def encode(schedule: Sequence[Move], identity: str) -> str:
     """Return the replay string of `schedule` for the program with that `identity`."""
-    body = "".join(_run(*run) for run in _runs(schedule))
+    parts = [schedule]
+    if isinstance(schedule, Lasso):
+        parts = [schedule[: schedule.loop], schedule[schedule.loop :]]
+    body = _AROUND.join("".join(_run(*run) for run in _runs(part)) for part in parts)
     return f"{identity}.{body}.{_checksum(identity, body)}"
 
 
@@ -228,10 +291,21 @@ def decode(text: str) -> tuple[str, Schedule]:
     whole = _WHOLE.fullmatch(text.strip())
     if whole is None or whole[3] != _checksum(whole[1], whole[2]):
         raise _unreadable(text)
+    stem, around, loop = whole[2].partition(_AROUND)
+    moves = _moves(stem, text)
+    if around:
+        moves = Lasso((*moves, *_moves(loop, text)), len(moves))
+    if len(moves) > _LONGEST or encode(moves, whole[1]) != text.strip():
+        raise _unreadable(text)
+    return whole[1], moves
+
+
+def _moves(runs: str, text: str) -> Schedule:
+    """Return the moves of a part of the replay string `text`."""
     moves: list[Move] = []
     at = 0
-    while at < len(whole[2]):
-        run = _RUN.match(whole[2], at)
+    while at < len(runs):
+        run = _RUN.match(runs, at)
         if run is None or len(moves) + int(run[2] or 1) > _LONGEST:
             raise _unreadable(text)
         thread = int(run[1].strip("-")) if run[1][0] == "-" else ord(run[1]) - ord("a")
@@ -239,9 +313,7 @@ def decode(text: str) -> tuple[str, Schedule]:
         moves += [Move(thread)] * (int(run[2] or 1) - 1)
         moves.append(Move(thread, choices))
         at = run.end()
-    if encode(moves, whole[1]) != text.strip():
-        raise _unreadable(text)
-    return whole[1], tuple(moves)
+    return tuple(moves)
 
 
 def _choice(text: str) -> int:

@@ -62,6 +62,7 @@ class BrokenKind(StrEnum):
     FAILURE = "failure"  # a step, or a predicate, ran into a failure
     PREDICATE = "predicate"
     DEADLOCK = "deadlock"
+    CYCLE = "cycle"  # a fair cycle on which a PENDING predicate stays true
 
 
 class Outcome(StrEnum):
@@ -77,7 +78,7 @@ class Outcome(StrEnum):
 class Broken:
     """What was violated.
 
-    `number` indexes `Program.failures` or `Program.predicates`; -1 for a deadlock.
+    `number` indexes `Program.failures`, or `Program.predicates` also of a cycle; -1 for a deadlock.
     """
 
     kind: BrokenKind
@@ -119,10 +120,11 @@ class Found:
 
     `path` and `schedule` are the same real execution, in steps of the reduction and in steps of
     the interpreter: to the violation, or to the state before a step that the core cannot run, else
-    empty. `shortest`: no execution with
-    fewer steps violates anything of that kind. `covered` are indices into `Program.covers`,
-    `entered` pairs of a thread and a boundary from which a step was taken, `reached` indices of
-    REACHABLE predicates that were true in some state. `bytes` is the memory of states and slots.
+    empty. Of a cycle, what repeats for ever begins with step `loop` of `schedule`; else it is -1.
+    `shortest`: no execution with fewer steps violates anything of that kind. `covered` are indices
+    into `Program.covers`, `entered` pairs of a thread and a boundary from which a step was taken,
+    `reached` indices of REACHABLE and PENDING predicates that were true in some state. `bytes` is
+    the memory of states and slots.
     """
 
     verdict: Verdict
@@ -137,6 +139,7 @@ class Found:
     broken: Broken | None = None
     path: tuple[MacroStep, ...] = ()
     schedule: tuple[MicroStep, ...] = ()
+    loop: int = -1
     shortest: bool = False
     by_walk: bool = False
     covered: frozenset[int] = frozenset()
@@ -173,6 +176,7 @@ _PREDICATES = {
     PredicateKind.NEVER: 1,
     PredicateKind.REACHABLE: 2,
     PredicateKind.FINAL: 3,
+    PredicateKind.PENDING: 4,
 }
 _FAULTS = {
     Reason.OVERFLOW: "a value grows beyond 16 bits",
@@ -310,6 +314,7 @@ class Search:
         else:
             reason = Reason(result.stop)
         covers = len(self.program.covers)
+        cyclic = broken is not None and broken.kind is BrokenKind.CYCLE
         return Found(
             verdict=verdict,
             reduction=self.reduction.name,
@@ -323,7 +328,8 @@ class Search:
             broken=broken,
             path=tuple(MacroStep(t, tuple(choices), b) for t, choices, b in result.path),
             schedule=tuple(MicroStep(t, tuple(choices)) for t, choices in result.schedule),
-            shortest=broken is not None and not result.by_walk and self._unreduced(),
+            loop=result.loop if cyclic else -1,
+            shortest=broken is not None and not (cyclic or result.by_walk) and self._unreduced(),
             by_walk=result.by_walk,
             covered=frozenset(mark for mark in result.marks if mark < covers),
             entered=self._entered(result.marks),

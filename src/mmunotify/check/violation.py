@@ -1,4 +1,4 @@
-"""What can be wrong with a program: a failed assertion, a predicate, a deadlock.
+"""What can be wrong with a program: a failed assertion, a predicate, a deadlock, a cycle.
 
 Invariant: two violations are the same bug exactly if `same_violation` says so; shortening never
 trades one bug for another.
@@ -6,9 +6,11 @@ trades one bug for another.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mmunotify.check.lasso import is_fair, pending_throughout
 from mmunotify.check.places import Places
 from mmunotify.ir import interp
 from mmunotify.ir.interp import Blocked, Failed, State
@@ -16,8 +18,10 @@ from mmunotify.ir.program import Location, PredicateKind, Program
 
 __all__ = [
     "DEADLOCK",
+    "PROGRESS",
     "Kind",
     "Violation",
+    "cycle_violation",
     "failed",
     "is_deadlock",
     "message",
@@ -28,6 +32,7 @@ __all__ = [
 ]
 
 DEADLOCK = "no_deadlock"
+PROGRESS = "progress"
 
 
 class Kind(StrEnum):
@@ -36,6 +41,7 @@ class Kind(StrEnum):
     FAILURE = "failure"  # its last step fails
     PREDICATE = "predicate"  # a predicate does not hold in its last state
     DEADLOCK = "deadlock"  # nobody can move in its last state
+    CYCLE = "cycle"  # its end repeats for ever, in a fair way, with something pending
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,8 @@ def violation_in(program: Program, state: State) -> Violation | None:
 def predicate_violation(program: Program, state: State, number: int) -> Violation | None:
     """Return the violation if predicate `number` should hold in `state` and does not."""
     predicate = program.predicates[number]
-    if predicate.kind is PredicateKind.REACHABLE:
-        return None
+    if predicate.kind in (PredicateKind.REACHABLE, PredicateKind.PENDING):
+        return None  # no single state shows it
     if predicate.kind is PredicateKind.FINAL and not interp.is_terminal(program, state):
         return None
     slots: list[int] = []
@@ -91,6 +97,20 @@ def predicate_violation(program: Program, state: State, number: int) -> Violatio
         return None
     name = program.failures[predicate.failure].property
     return Violation(Kind.PREDICATE, name, tuple(slots), predicate.failure, number)
+
+
+def cycle_violation(
+    program: Program, states: Sequence[State], moved: Sequence[int]
+) -> Violation | None:
+    """Return the violation if something stays pending where `states` repeat for ever.
+
+    `moved[k]` is the thread that steps in `states[k]`; the last step leads to the first state.
+    """
+    pending = pending_throughout(program, states)
+    if pending is None or not is_fair(program, states, moved):
+        return None
+    slots = states[0] + (0,) * (program.slots - len(states[0]))
+    return Violation(Kind.CYCLE, PROGRESS, slots, program.predicates[pending].failure, pending)
 
 
 def is_deadlock(program: Program, state: State) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mmunotify.check.balance import balances
+from mmunotify.check.obligations import watched
 from mmunotify.check.predicates import own_predicates
 from mmunotify.check.reach import reachable_objects
 from mmunotify.lang.driver import Driver
@@ -28,7 +29,8 @@ class World:
     `finals`: (property, predicate) that hold when all threads are done: `quiescent` of every object
     that has such a method (locks, the mm, drivers), and every counter that a driver counts down
     (`Balance`). `always`, `never`, `reachable`: by name, the predicates that drivers and the
-    objects they consist of have as methods.
+    objects they consist of have as methods. `pending`: by name, the obligations of each thread, for
+    `progress`; filled in by `watch_obligations`.
     """
 
     mm: Mm
@@ -38,6 +40,7 @@ class World:
     always: dict[str, Predicate] = field(default_factory=dict)
     never: dict[str, Predicate] = field(default_factory=dict)
     reachable: dict[str, Predicate] = field(default_factory=dict)
+    pending: dict[str, Predicate] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         found = list(reachable_objects([*self.threads, self.mm, *self.drivers]))
@@ -54,3 +57,7 @@ class World:
         }
         for quantifier, name, predicate in own_predicates(found):
             groups[quantifier][name] = predicate
+
+    def watch_obligations(self) -> None:
+        """Let the program tell what every thread has begun and not ended."""
+        self.pending = watched(self.threads, [*self.threads, self.mm, *self.drivers])

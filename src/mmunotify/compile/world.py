@@ -16,7 +16,7 @@ from mmunotify.compile.lower import calls, conditions, operands
 from mmunotify.compile.lower.context import Errors, Lowering, Path, Refused, Session
 from mmunotify.compile.objects import Objects
 from mmunotify.compile.types import Bool
-from mmunotify.compile.values import Const, Value
+from mmunotify.compile.values import Address, Const, Value
 from mmunotify.errors import Diagnostic, DiagnosticError
 from mmunotify.ir.ops import Op
 from mmunotify.ir.program import PredicateKind, Program
@@ -36,6 +36,7 @@ class World(Protocol):
     always: dict[str, Callable[[], bool]]
     never: dict[str, Callable[[], bool]]
     reachable: dict[str, Callable[[], bool]]
+    pending: dict[str, Callable[[], bool]]
 
 
 def compile_world(
@@ -61,8 +62,14 @@ def compile_world(
                 break
     _report(done)
     lowered = [d.result for d in done if isinstance(d.result, Lowered)]
-    judges = [d.result for d in done if isinstance(d.result, Judge)]
+    judges = [d.result for d in done if isinstance(d.result, Judge) and _matters(d.result)]
     return assemble(session, lowered, judges, _pages(objects))
+
+
+def _matters(judge: Judge) -> bool:
+    """Tell whether a predicate can be violated: what a thread never begins is never pending."""
+    varies = any(isinstance(arg, Address) for item in judge.emitter.items for arg in item.args)
+    return judge.kind is not PredicateKind.PENDING or varies
 
 
 # -- units ----------------------------------------------------------------------------------------
@@ -111,6 +118,7 @@ def _predicates(world: World) -> Iterator[_Unit]:
         (PredicateKind.ALWAYS, world.always.items()),
         (PredicateKind.NEVER, world.never.items()),
         (PredicateKind.REACHABLE, world.reachable.items()),
+        (PredicateKind.PENDING, world.pending.items()),
     )
     for kind, group in groups:
         for name, body in group:
@@ -183,7 +191,10 @@ def _judge(low: Lowering, unit: _Unit, value: Value | None) -> Judge:
     _end(emitter)
     owner = getattr(unit.body, "__self__", None)
     whose = unit.name if owner is None else low.objects.name(owner)
-    message = Message(unit.name, literally(_SAYS[unit.kind].format(whose)))
+    if unit.kind is PredicateKind.PENDING:
+        message = Message("progress", literally(f"the {unit.name} never ends"))
+    else:
+        message = Message(unit.name, literally(_SAYS[unit.kind].format(whose)))
     return Judge(unit.name, unit.kind, emitter, reg, message, low.covers)
 
 

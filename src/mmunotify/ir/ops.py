@@ -129,7 +129,9 @@ OPS: dict[Op, OpRow] = {
     Op.JNE: OpRow((_R, _R, Role.TARGET), "if a != b go to c"),
     Op.JLT: OpRow((_R, _R, Role.TARGET), "if a < b go to c"),
     Op.JLE: OpRow((_R, _R, Role.TARGET), "if a <= b go to c"),
-    Op.WAIT: OpRow((_R,), "if a == 0 this step does not happen in this state"),
+    Op.WAIT: OpRow(
+        (_R, _K), "if a == 0 this step does not happen in this state; b == 1: waits in a queue"
+    ),
     Op.ASSERT: OpRow((_R, Role.FAILURE), "if a == 0 fail with b"),
     Op.FAIL: OpRow((Role.FAILURE,), "fail with a"),
     Op.BUMP: OpRow((Role.EPOCH,), "every slot of epoch a that is 1 (fresh) becomes 2 (stale)"),

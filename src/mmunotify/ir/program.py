@@ -132,6 +132,7 @@ class PredicateKind(StrEnum):
     NEVER = "never"  # must be false in every stored state
     REACHABLE = "reachable"  # must be true in some state
     FINAL = "final"  # must be true in every state in which all threads are done
+    PENDING = "pending"  # must not stay true for ever
 
 
 @dataclass(frozen=True)

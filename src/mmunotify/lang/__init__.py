@@ -29,6 +29,7 @@ from mmunotify.lang.intrinsics import (
 )
 from mmunotify.lang.maybe import maybe
 from mmunotify.lang.mutex import Mutex
+from mmunotify.lang.obligation import Obligation
 from mmunotify.lang.page_range import Event, PageRange
 from mmunotify.lang.pages import Pages
 from mmunotify.lang.predicate import always, never, reachable
@@ -63,6 +64,7 @@ __all__ = [
     "Int",
     "MmuIntervalNotifier",
     "Mutex",
+    "Obligation",
     "PageRange",
     "Pages",
     "Queue",

@@ -21,7 +21,7 @@ class Completion:
         """Sleep until something is done and use it up (`wait_for_completion`)."""
         might_sleep()
         with atomic():
-            wait_until(lambda: self.done > 0)
+            wait_until(lambda: self.done > 0, queued=True)
             self.done -= 1
 
     def complete(self) -> None:

@@ -49,8 +49,12 @@ def atomic() -> Iterator[None]:
         active.exit_atomic()
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Go on only when `condition()` holds; it is evaluated in one step."""
+def wait_until(condition: Callable[[], bool], queued: bool = False) -> None:
+    """Go on only when `condition()` holds; it is evaluated in one step.
+
+    `queued`: those who wait are served in turn, as by a lock of the kernel that queues them. Then
+    `progress` assumes that a thread for which the condition holds again and again is served.
+    """
     runtime().wait_until(condition)
 
 

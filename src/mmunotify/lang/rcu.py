@@ -59,7 +59,8 @@ class Rcu:
         require("no_deadlock", mine.nesting == 0, "a reader waits for itself to leave")
         for thread in self.threads:
             reader = self.readers[thread]
-            wait_until(lambda: reader.nesting == 0)  # noqa: B023  evaluated in this round
+            # Queued: it is for those who are there now, and later ones do not keep it waiting.
+            wait_until(lambda: reader.nesting == 0, queued=True)  # noqa: B023  in this round
 
     def __enter__(self) -> None:
         self.read_lock()

@@ -29,7 +29,7 @@ class RecursiveRwSem(RwSem):
         """Wait until no other thread writes."""
         might_sleep()
         with atomic():
-            wait_until(lambda: self.owner is None)
+            wait_until(lambda: self.owner is None, queued=True)
             self.readers += 1
 
     def down_write(self) -> None:

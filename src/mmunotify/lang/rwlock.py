@@ -53,7 +53,7 @@ class RwLock:
         current().preempt_count += 1
         with atomic():
             require("no_deadlock", self.owner is not current(), "recursion: the writer reads")
-            wait_until(lambda: self.owner is None)
+            wait_until(lambda: self.owner is None, queued=True)
             self.readers += 1
 
     def read_unlock(self) -> None:
@@ -70,7 +70,7 @@ class RwLock:
             require(
                 "no_deadlock", self.owner is not current(), "recursion: the holder takes it again"
             )
-            wait_until(lambda: self.owner is None and self.readers == 0)
+            wait_until(lambda: self.owner is None and self.readers == 0, queued=True)
             self.owner = current()
 
     def write_unlock(self) -> None:

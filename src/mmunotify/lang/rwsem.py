@@ -54,7 +54,7 @@ class RwSem:
         might_sleep()
         with atomic():
             require("no_deadlock", self.owner is not current(), "recursion: the writer reads")
-            wait_until(lambda: self.owner is None and self.waiting == 0)
+            wait_until(lambda: self.owner is None and self.waiting == 0, queued=True)
             self.readers += 1
 
     def down_read_trylock(self) -> bool:
@@ -85,7 +85,7 @@ class RwSem:
                 self.owner = current()
         if queued:
             with atomic():
-                wait_until(lambda: self.owner is None and self.readers == 0)
+                wait_until(lambda: self.owner is None and self.readers == 0, queued=True)
                 self.waiting -= 1
                 self.owner = current()
 

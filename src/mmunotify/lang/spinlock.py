@@ -24,7 +24,7 @@ class SpinLock:
             require(
                 "no_deadlock", self.owner is not current(), "recursion: the holder takes it again"
             )
-            wait_until(lambda: self.owner is None)
+            wait_until(lambda: self.owner is None, queued=True)
             self.owner = current()
 
     def release(self) -> None:

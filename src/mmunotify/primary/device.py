@@ -9,6 +9,7 @@ from __future__ import annotations
 from mmunotify.lang.driver import EFAULT, ENOMEM, Driver
 from mmunotify.lang.intrinsics import atomic, choose, require, wait_until
 from mmunotify.lang.maybe import maybe
+from mmunotify.lang.obligation import Obligation
 from mmunotify.primary.frame import Frame, Owner
 from mmunotify.primary.mm import Mm
 from mmunotify.primary.tlb_cache import TlbCache
@@ -25,6 +26,9 @@ class Device:
         self.mm: Mm = driver.mm
         self.cache: TlbCache = driver.tlb.caches[number]
         self.stopped = False
+        self.faulting = Obligation("fault")  # from the first miss to the access or its failure
+        self.registering = Obligation("registration")
+        self.unregistering = Obligation("removal")
 
     # -- bodies of threads ----------------------------------------------------------------------
 
@@ -36,13 +40,15 @@ class Device:
 
     def register_and_run(self) -> None:
         """Subscribe the driver, then use it."""
-        self.driver.register()
+        with self.registering:
+            self.driver.register()
         self.run()
 
     def unregister_when_stopped(self) -> None:
         """Unsubscribe the driver once the device does nothing any more."""
         wait_until(lambda: self.stopped)
-        self.driver.unregister()
+        with self.unregistering:
+            self.driver.unregister()
 
     # -- one access -----------------------------------------------------------------------------
 
@@ -61,9 +67,12 @@ class Device:
             with atomic():
                 if self.cache.permits(page, write):
                     self.use(page, write)
+                    self.faulting.end()
                     return
                 filled = self.driver.tlb.walk(self.cache, page, write)
+                self.faulting.begin()
             if not filled and not self.fault(page, write):
+                self.faulting.end()
                 return
 
     def fault(self, page: int, write: bool) -> bool:

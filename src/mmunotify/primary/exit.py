@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmunotify.lang.intrinsics import atomic, wait_until
+from mmunotify.lang.obligation import Obligation
 from mmunotify.lang.page_range import PageRange
 from mmunotify.primary.gather import MmuGather
 from mmunotify.primary.mm import Mm
@@ -25,13 +26,19 @@ class Exit(Operation):
     def __init__(self, mm: Mm, page: int | None = None) -> None:
         super().__init__(mm, page)
         self.tlb = MmuGather(mm)
+        self.exiting = Obligation("exit")
         mm.exits = True
 
     def run(self) -> None:
         """Tear everything down."""
+        with self.exiting:
+            self.exit()
+
+    def exit(self) -> None:
+        """Wait for the last other user, release the subscribers, free everything."""
         mm = self.mm
-        with atomic():  # mmput: whoever is last goes on
-            wait_until(lambda: mm.users == 1)
+        with atomic():  # mmput: whoever is last goes on, so nobody is passed over for ever
+            wait_until(lambda: mm.users == 1, queued=True)
             mm.users -= 1
         mm.notifiers.release()
         rng = PageRange(0, len(mm.pages))

@@ -88,10 +88,11 @@ def _current(low: Lowering, *_: object) -> Value:
 
 def _wait_until(low: Lowering, arguments: list[Value], node: ast.AST) -> Value:
     condition = arguments[0]
+    queued = _is_queued(low, arguments[1:], node)
     with low.emitter.atomically():
         yes, no = low.emitter.new_label(), low.emitter.new_label()
         if isinstance(condition, Closure) and not condition.node.args.args:
-            if _wait_plainly(low, condition, node):
+            if _wait_plainly(low, condition, queued, node):
                 return _NONE
             with low.inside(low.inner_frame(condition.node, condition.frame, low.path)):
                 known = conditions.branch(low, condition.node.body, yes, no)
@@ -112,21 +113,32 @@ def _wait_until(low: Lowering, arguments: list[Value], node: ast.AST) -> Value:
             low.emitter.place(no)
         reg = low.emitter.reg(IntType(0, 0))
         low.emitter.emit(Op.CONST, reg, 0)
-        low.emitter.emit(Op.WAIT, reg)
+        low.emitter.emit(Op.WAIT, reg, queued)
         low.emitter.stop()
         if known is None:
             low.emitter.place(yes)
     return _NONE
 
 
-def _wait_plainly(low: Lowering, closure: Closure, node: ast.AST) -> bool:
+def _is_queued(low: Lowering, arguments: list[Value], node: ast.AST) -> int:
+    if not arguments:
+        return 0
+    queued = arguments[0]
+    if isinstance(queued, Const) and isinstance(queued.value, bool):
+        return int(queued.value)
+    what = "whether a wait is queued must be known when the threads start"
+    raise low.refuse("E115", node, what, "", "wait_until(lambda: ..., queued=True)")
+
+
+def _wait_plainly(low: Lowering, closure: Closure, queued: int, node: ast.AST) -> bool:
     """Wait for `a == b`, without jumps; tell whether the condition has that form."""
     with low.inside(low.inner_frame(closure.node, closure.frame, low.path)):
         found = comparisons.equality(low, closure.node.body)
         if found is None:
             return False
         if found is not True:
-            low.emitter.emit(Op.WAIT, found or operands.operand(low, Const(False), node))
+            awaited = found or operands.operand(low, Const(False), node)
+            low.emitter.emit(Op.WAIT, awaited, queued)
         if found is False:
             low.emitter.stop()
     return True

@@ -6,9 +6,27 @@ transactions (`movers`), ample sets (`ample`), symmetry (`symmetry`).
 
 Invariant: for every mix, the reduced search finds a violation or a deadlock exactly if the
 unreduced one does. Not the same one, and not by the same number of steps.
+
+**Fair cycles** are looked for under `progress_reduction` alone, which resets dead cells and fuses
+private steps. What a reset cell held has no influence on any step, on whether it can be made, or on
+what is pending. A private step breaks neither law of `movers` where nothing is known of locks: it
+reads only what no other thread writes, and writes only what no other thread looks at, nor any
+predicate that is asked in every state. So it can be moved before or after steps of other threads,
+and whether they can step, and what is pending, stays the same. Take a fair execution on which
+something is pending from some point on. Move every private step to the step of its thread before
+it, or, where a macro step begins with it, to the one after it, or to a moment at which that one has
+to wait, if it never happens. That is an execution of the reduced graph. A thread that is passed
+over for ever is passed over in both, with the same steps that it could have made: no fair execution
+leaves a thread at a private step, which can always be made. It is infinite, as every cycle of the
+code keeps a boundary; the graph is finite, so it has a fair cycle. The other way round, a step of
+the reduced graph is some steps of the program. Transactions over locks, ample sets and symmetry
+are not used: the first make locks look free at all times, the second lets threads stand still, the
+third forgets which thread it was.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from mmunotify.compile.reduce import cfg, locks, movers
 from mmunotify.compile.reduce.ample import analyse as ample_sets
@@ -18,7 +36,7 @@ from mmunotify.compile.reduce.symmetry import Refusal, prove, refusals
 from mmunotify.ir.program import Program
 from mmunotify.ir.reduction import Boundary, Reduction
 
-__all__ = ["MIXES", "Refusal", "mix", "reduce", "refusals"]
+__all__ = ["MIXES", "Refusal", "mix", "progress_reduction", "reduce", "refusals"]
 
 MIXES: dict[str, frozenset[str]] = {
     "none": frozenset(),
@@ -40,6 +58,11 @@ def mix(program: Program, name: str) -> Reduction:
         ample="ample" in passes,
         symmetry="symmetry" in passes,
     )
+
+
+def progress_reduction(program: Program) -> Reduction:
+    """Return the reduction under which fair cycles may be looked for."""
+    return replace(mix(program, "liveness"), name="progress")
 
 
 def _name(passes: dict[str, bool]) -> str:

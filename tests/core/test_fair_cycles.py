@@ -1,0 +1,68 @@
+"""Fair cycles: the core finds what the reference finds, and what it shows is one."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from tests.core import reference
+from tests.core.fair import pending_for_ever
+from tests.core.programs import lock_rounds, pending_programs
+from tests.core.reference import TooBig
+
+from mmunotify.check.schedule import Lasso, Move, replay
+from mmunotify.check.search import BrokenKind, Found, Search, Verdict
+from mmunotify.check.violation import Kind
+from mmunotify.compile.reduce import progress_reduction
+from mmunotify.ir.program import Program
+
+SMALL = 250  # states; the reference is quadratic
+
+usual = settings(
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+    max_examples=max(settings().max_examples, 200),
+    phases=set(Phase) - {Phase.explain},
+)
+
+
+def expected(program: Program) -> set[int]:
+    """Return what is pending for ever; give up programs with another violation, and big ones."""
+    try:
+        found = reference.search(program, most=SMALL)
+    except TooBig:
+        assume(False)
+        raise
+    assume(not found.violations)
+    return pending_for_ever(program, found.states)
+
+
+def agree(program: Program, found: Found, wanted: set[int]) -> None:
+    """Require the verdict of the reference, and a cycle that the interpreter goes round."""
+    if not wanted:
+        assert found.verdict is Verdict.HOLDS
+        assert found.loop == -1
+        return
+    assert found.verdict is Verdict.VIOLATED
+    assert found.broken is not None
+    assert found.broken.kind is BrokenKind.CYCLE
+    assert found.broken.number in wanted
+    moves = [Move(step.thread, step.choices) for step in found.schedule]
+    violation = replay(program, Lasso(moves, found.loop)).violation
+    assert violation is not None
+    assert violation.kind is Kind.CYCLE
+    assert violation.predicate in wanted
+
+
+@usual
+@given(pending_programs() | lock_rounds())
+def test_unreduced(program: Program) -> None:
+    wanted = expected(program)
+    agree(program, Search(program).run(walks=False), wanted)
+
+
+@usual
+@given(pending_programs() | lock_rounds())
+def test_reduced(program: Program) -> None:
+    wanted = expected(program)
+    found = Search(program, progress_reduction(program)).run(walks=False)
+    assert (found.verdict is Verdict.VIOLATED) == bool(wanted)
+    if found.broken is not None:
+        assert found.broken.number in wanted
