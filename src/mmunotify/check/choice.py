@@ -5,7 +5,8 @@ Invariant: the same subject and options give the same scenarios in the same orde
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from mmunotify.check.form import require_subscribable
 from mmunotify.check.options import Options
@@ -29,18 +30,24 @@ def chosen_scenarios(subject: Subject, options: Options) -> list[Scenario]:
     Own ones come first and replace standard ones of the same name. Operations joined by `+` are a
     scenario, too, in any combination that the kernel admits.
     """
-    _require_known("protocol", [options.protocol] if options.protocol else [], list(PROTOCOLS))
-    if options.protocol:
+    asked = [options.protocol] if options.protocol else []
+    wrong = list(_unknown("protocol", asked, list(PROTOCOLS)))
+    if wrong:
+        options = replace(options, protocol=None)
+    elif options.protocol:
         require_subscribable(subject.driver, PROTOCOLS[options.protocol], options.protocol)
     known = [*PROPERTIES, *own_properties(subject.driver)]
-    _require_known("property", options.properties, known)
+    wrong += _unknown("property", options.properties, known)
     every = _every(subject, options)
-    if not options.scenarios:
-        return every
     found: list[Scenario] = []
     for wanted in options.scenarios:
-        found += [s for s in _named(wanted, every, subject, options) if s not in found]
-    return found
+        group = _named(wanted, every, subject, options)
+        if not group:
+            wrong += _unknown("scenario", [wanted], [s.name for s in every])
+        found += [s for s in group if s not in found]
+    if wrong:
+        raise DiagnosticError(wrong)
+    return found if options.scenarios else every
 
 
 def _every(subject: Subject, options: Options) -> list[Scenario]:
@@ -55,7 +62,7 @@ def _every(subject: Subject, options: Options) -> list[Scenario]:
 def _named(
     wanted: str, every: list[Scenario], subject: Subject, options: Options
 ) -> list[Scenario]:
-    """Return the scenario of a name, or those whose name goes on after it with a slash."""
+    """Return the scenario of a name, or those whose name goes on after it with a slash, or none."""
     same = [s for s in every if s.name == wanted]
     group = same or [s for s in every if s.name.startswith(f"{wanted}/")]
     if group:
@@ -63,8 +70,7 @@ def _named(
     own = {op.name or op.__name__: op for op in subject.operations}
     combined = _combined(wanted, {**OPERATIONS, **own})
     if combined is None:
-        _require_known("scenario", [wanted], [s.name for s in every])
-    assert combined is not None
+        return []
     return [composed(combined, protocol=options.protocol or "").serving(subject.driver)]
 
 
@@ -87,14 +93,11 @@ def _combined(wanted: str, known: Mapping[str, type[Operation]]) -> list[type[Op
     return operations
 
 
-def _require_known(kind: str, wanted: Sequence[str], known: Sequence[str]) -> None:
-    found = []
+def _unknown(kind: str, wanted: Sequence[str], known: Sequence[str]) -> Iterator[Diagnostic]:
     for name in wanted:
         if name not in known:
             close = nearest(name, known)
             few = f"known are: {', '.join(known)}" if len(known) <= _LISTED else ""
             why = few or f"there are {len(known)}; `mmunotify check FILE --list` shows them"
             fix = f"did you mean {close}?" if close else ""
-            found.append(Diagnostic("E304", None, f"there is no {kind} {name}", why, fix))
-    if found:
-        raise DiagnosticError(found)
+            yield Diagnostic("E304", None, f"there is no {kind} {name}", why, fix)

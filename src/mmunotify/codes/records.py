@@ -31,8 +31,8 @@ RECORDS: tuple[Code, ...] = (
             """,
         wrong="$ mmunotify show perf.data",
         right="""
-            $ mmunotify check kvm_like.py --trace run.jsonl
-            $ mmunotify show run.jsonl
+            $ mmunotify check kvm_like.py --json run.json
+            $ mmunotify show run.json
             """,
     ),
     entry(
@@ -44,7 +44,7 @@ RECORDS: tuple[Code, ...] = (
             fingerprint of them. It is not that of the program at hand. After an edit of the driver
             this is to be expected: run the check again, it finds the bug anew if it is still there.
             """,
-        wrong="$ mmunotify check fixed.py --replay 4f2a...   # found with kvm_like.py",
+        wrong="$ mmunotify check fixed.py --replay 4f2a91c0.bBb2a11.81ea   # of another driver",
         right="$ mmunotify check fixed.py",
     ),
     entry(
@@ -55,8 +55,8 @@ RECORDS: tuple[Code, ...] = (
             was cut when it was copied. A report prints it on the line `run`, in one line however
             long it is; the result file holds it too.
             """,
-        wrong="$ mmunotify check kvm_like.py --replay 4f2a",
-        right="$ mmunotify check kvm_like.py --replay 4f2a91c0d7   # all of it",
+        wrong="$ mmunotify check kvm_like.py --replay 4f2a91c0.bBb2",
+        right="$ mmunotify check kvm_like.py --replay 4f2a91c0.bBb2a11.81ea   # all",
     ),
     entry(
         "E505",
@@ -73,7 +73,7 @@ RECORDS: tuple[Code, ...] = (
         "E506",
         "there is no such result file",
         text="""
-            `mmunotify show` takes a file written by --json or --trace. The path does not exist or
+            `mmunotify show` takes a file written by --json. The path does not exist or
             cannot be read. The name of a driver is no result: check it first and keep the result
             in a file.
             """,

@@ -278,25 +278,26 @@ SUBSET: tuple[Code, ...] = (
     ),
     entry(
         "E113",
-        "interchangeable things are used as if they had an order",
+        "a collection without an order is iterated",
         text="""
-            Frames, devices and (where nothing orders them) pages are interchangeable: the search
-            treats states that differ only in which is which as one state. That is right only as
-            long as no body can tell them apart. Taking the first that fits, comparing two with <,
-            or counting from one to the next would tell them apart.
+            A Python set has no order that could be relied on: the order in which a body would meet
+            its elements, and with it the model, would differ from run to run. A tuple or a list
+            has an order, a Table has that of its keys; all three may be iterated.
 
-            Use choose() to take any of them; every choice is explored. Where your driver needs an
-            order, let it be over range(n): these numbers are never interchanged.
+            Where the order must not matter, use choose() to take any element: every choice is
+            explored.
             """,
         wrong="""
-            for frame in self.mm.frames:
-                if frame.free:
-                    return frame
+            self.slots = {0, 1}             # in __init__
+
+            for slot in self.slots:         # in a body
+                self.busy[slot] = False
             """,
         right="""
-            frame = choose(self.mm.frames)
-            wait_until(lambda: frame.free)
-            return frame
+            self.slots = (0, 1)             # in __init__
+
+            for slot in self.slots:         # in a body
+                self.busy[slot] = False
             """,
     ),
     entry(

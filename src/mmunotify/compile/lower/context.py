@@ -261,10 +261,10 @@ class Lowering:
         """Return the exception that refuses `node`; `about`: what is said only once."""
         place, notes = self._shown(node)
         diagnostic = Diagnostic(code, place, what, why, fix, notes)
-        return Refused(diagnostic, (code, place if about is None else about))
+        return Refused(diagnostic, (code, (place or notes) if about is None else about))
 
-    def _shown(self, node: ast.AST) -> tuple[Place, tuple[str, ...]]:
-        """Return the place to show for `node`: the innermost one in the user's own code."""
+    def _shown(self, node: ast.AST) -> tuple[Place | None, tuple[str, ...]]:
+        """Return the place to show for `node`: the innermost one in the user's own code, if any."""
         own = place_of(node, self.frame.function)
         calls = [self.session.locations[f.call] for f in reversed(self.stack) if f.call >= 0]
         if not is_library(own.file):
@@ -276,7 +276,7 @@ class Lowering:
             if not is_library(call.file):
                 place = Place(call.file, call.line, call.column, call.end_column)
                 return place, (f"found in {note}",)
-        return own, ()
+        return None, (f"found in {note}",)
 
     def note(self, refused: Refused) -> None:
         """Remember an error and go on."""
