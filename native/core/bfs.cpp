@@ -16,22 +16,42 @@ constexpr double report_every = 0.1;      // seconds
 // One worker's memory: it shares only the store with the others.
 class Bfs::Worker {
  public:
-  Worker(Bfs& bfs, int number)
-      : marks(static_cast<std::size_t>(bfs.model_.machine.marks) + 1),
-        judge(bfs.model_),
+  explicit Worker(const Model& model)
+      : marks(static_cast<std::size_t>(model.machine.marks) + 1), judge(model) {}
+  virtual ~Worker() = default;
+
+  // Expands states of the level until there are none left or the search stops.
+  virtual void work(std::uint32_t most) = 0;
+
+  // Stores the initial state.
+  virtual void begin() = 0;
+
+  std::uint64_t transitions() const { return published_.load(std::memory_order_relaxed); }
+
+  std::vector<std::uint8_t> marks;
+  Judge judge;
+
+ protected:
+  std::atomic<std::uint64_t> published_{0};
+};
+
+// A worker on packed states of `Words` words, 0 for any number.
+template <int Words>
+class Bfs::WorkerOf final : public Worker {
+ public:
+  WorkerOf(Bfs& bfs, int number)
+      : Worker(bfs.model_),
         bfs_(bfs),
         model_(bfs.model_),
         number_(number),
         expander_(model_, marks.data()),
         batch_(model_.layout.words()),
-        words_(static_cast<std::size_t>(model_.layout.words())),
-        cells_(static_cast<std::size_t>(model_.machine.padded) + 1),
-        canonical_(cells_.size()) {
+        state_(static_cast<std::size_t>(model_.layout.words()) + 1),
+        cells_(static_cast<std::size_t>(model_.machine.padded) + 1) {
     if (model_.symmetry) scratch_ = model_.symmetry->scratch();
   }
 
-  // Expands states of the level until there are none left or the search stops.
-  void work(std::uint32_t most) {
+  void work(std::uint32_t most) override {
     for (Range range; bfs_.take(range, most);) {
       expand(range);
       if (range.begin < range.end) {
@@ -41,29 +61,25 @@ class Bfs::Worker {
     }
   }
 
-  // Stores the initial state.
-  void begin() {
+  void begin() override {
     const auto initial = model_.initial();
+    model_.layout.pack(initial.data(), state_.data());  // `check` has seen that it fits
     parent_ = no_state;
-    if (put(initial.data())) flush();
+    if (put(state_.data())) flush();
   }
 
-  std::uint64_t transitions() const { return published_.load(std::memory_order_relaxed); }
-
-  std::vector<std::uint8_t> marks;
-  Judge judge;
-
  private:
+  int words() const { return Words > 0 ? Words : batch_.stride; }
+
   void expand(Range& range) {
-    const auto sink = [this](const Value* cells, int) { return put(cells); };
+    const auto sink = [this](const std::uint64_t* state, int) { return put(state); };
     for (; range.begin < range.end; ++range.begin) {
       if (bfs_.stop_.load(std::memory_order_relaxed) != Stop::none) break;
       if (++expanded_ % poll_every == 0) publish();
       parent_ = range.begin;
       before_ = expander_.transitions;
-      bfs_.store_.load(parent_, words_.data());
-      model_.layout.unpack(words_.data(), cells_.data());
-      const Finding finding = expander_.expand(cells_.data(), sink);
+      bfs_.store_.load(parent_, state_.data());
+      const Finding finding = expander_.expand(state_.data(), sink);
       if (finding) {
         bfs_.found(finding, parent_);
         break;
@@ -82,30 +98,39 @@ class Bfs::Worker {
     if (number_ == 0) bfs_.poll();
   }
 
-  bool put(const Value* cells) {
-    if (model_.symmetry) {
-      std::copy_n(cells, model_.machine.padded, canonical_.data());
-      model_.symmetry->canonicalise(canonical_.data(), scratch_);
-      cells = canonical_.data();
-    }
+  bool put(const std::uint64_t* state) {
     const int n = batch_.count;
-    std::uint64_t* const words = batch_.at(n);
-    if (!model_.layout.pack(cells, words)) {
-      bfs_.found({Finding::Kind::fault, -1, model_.layout.misfit(cells), Fault::range}, parent_);
-      return false;
+    std::uint64_t* const entry = batch_.at(n);
+    if (model_.symmetry) {
+      if (!put_canonical(state, entry)) return false;
+    } else {
+      for (int w = 0; w < words(); ++w) entry[w] = state[w];
     }
-    const std::uint64_t hash = bfs_.store_.hash(words);
-    bfs_.store_.prefetch(hash);
+    const std::uint64_t hash = hash_words(entry, words());
+    bfs_.store_.prefetch_slot(hash);
+    if (n >= Batch::lead) bfs_.store_.prefetch_record(batch_.hash[n - Batch::lead]);
     batch_.hash[n] = hash;
     batch_.parent[n] = parent_;
     befores_[n] = before_;
     return ++batch_.count < Batch::capacity || flush();
   }
 
+  // Makes `entry` the state that stands for `state`.
+  bool put_canonical(const std::uint64_t* state, std::uint64_t* entry) {
+    model_.layout.unpack(state, cells_.data());
+    model_.symmetry->canonicalise(cells_.data(), scratch_);
+    if (model_.layout.pack(cells_.data(), entry)) return true;
+    const int cell = model_.layout.misfit(cells_.data());
+    bfs_.found({Finding::Kind::fault, -1, cell, Fault::range}, parent_);
+    return false;
+  }
+
   // Stores the successors collected. Returns false when there is no room for one of them.
   bool flush() {
     if (bfs_.store_.wants_growth()) bfs_.grow();
     Full full = Full::no;
+    for (int n = std::max(0, batch_.count - Batch::lead); n < batch_.count; ++n)
+      bfs_.store_.prefetch_record(batch_.hash[n]);
     const int done = bfs_.store_.insert(batch_, 0, number_, full);
     if (judge.needed())
       for (int n = 0; n < done; ++n)
@@ -121,32 +146,43 @@ class Bfs::Worker {
   }
 
   void examine(int n) {
-    model_.layout.unpack(batch_.at(n), canonical_.data());
-    if (const Finding finding = judge.judge(canonical_.data()))
+    model_.layout.unpack(batch_.at(n), cells_.data());
+    if (const Finding finding = judge.judge(cells_.data()))
       bfs_.found(finding, batch_.fresh[n]);
   }
 
   Bfs& bfs_;
   const Model& model_;
   int number_;
-  Expander expander_;
+  Expander<Memo<Words>> expander_;
   Batch batch_;
   std::uint64_t befores_[Batch::capacity];  // transitions before an entry's parent was expanded
-  std::vector<std::uint64_t> words_;
-  std::vector<Value> cells_, canonical_;
+  std::vector<std::uint64_t> state_;        // the state expanded
+  std::vector<Value> cells_;                // a state in full, for symmetry and predicates
   Symmetry::Scratch scratch_;
   std::uint32_t parent_ = no_state;
   std::uint64_t before_ = 0;
   std::uint32_t undone_ = no_state;  // first state whose successors are not all stored
   std::uint32_t expanded_ = 0;
-  std::atomic<std::uint64_t> published_{0};
 };
 
 Bfs::Bfs(const Model& model) : model_(model), store_(model.layout.halves(), model.layout.words()) {
-  workers_.push_back(std::make_unique<Worker>(*this, 0));
+  hire();
 }
 
 Bfs::~Bfs() = default;
+
+// Adds a worker for states as long as those of the model.
+void Bfs::hire() {
+  const int number = static_cast<int>(workers_.size());
+  switch (model_.layout.words()) {
+    case 1: workers_.push_back(std::make_unique<WorkerOf<1>>(*this, number)); break;
+    case 2: workers_.push_back(std::make_unique<WorkerOf<2>>(*this, number)); break;
+    case 3: workers_.push_back(std::make_unique<WorkerOf<3>>(*this, number)); break;
+    case 4: workers_.push_back(std::make_unique<WorkerOf<4>>(*this, number)); break;
+    default: workers_.push_back(std::make_unique<WorkerOf<0>>(*this, number)); break;
+  }
+}
 
 Stop Bfs::run(const Limits& limits, const Report& report) {
   if (finding_) return stop_;
@@ -187,8 +223,7 @@ Stop Bfs::start() {
 }
 
 void Bfs::run_level(int workers) {
-  while (static_cast<int>(workers_.size()) < workers)
-    workers_.push_back(std::make_unique<Worker>(*this, static_cast<int>(workers_.size())));
+  while (static_cast<int>(workers_.size()) < workers) hire();
   store_.set_workers(workers);
   if (workers == 1) {
     workers_[0]->work(no_state);

@@ -16,6 +16,7 @@
 #include "core/crew.hpp"
 #include "core/expand.hpp"
 #include "core/judge.hpp"
+#include "core/memo.hpp"
 #include "core/model.hpp"
 #include "core/store.hpp"
 
@@ -62,12 +63,15 @@ class Bfs {
 
  private:
   class Worker;
+  template <int Words>
+  class WorkerOf;
   struct Range {
     std::uint32_t begin = 0, end = 0;
   };
   using Clock = std::chrono::steady_clock;
 
   Stop start();
+  void hire();
   void run_level(int workers);
   bool take(Range& range, std::uint32_t most);
   void give_back(Range range);

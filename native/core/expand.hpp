@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -23,19 +24,23 @@ struct Node {
   std::vector<Value> cells;  // the state reached
 };
 
+// `Steps` runs the steps: a Vm, on cells, or a Memo, on packed states. Only a Vm's can be logged.
+template <class Steps>
 class Expander {
  public:
+  using Unit = typename Steps::Unit;  // of a state
+
   // `marks` as for Vm.
   Expander(const Model& model, std::uint8_t* marks)
       : model_(model),
-        vm_(model.machine, marks),
-        chain_vm_(model.machine, marks),
+        steps_(source(model), marks),
+        chain_steps_(source(model), marks),
         marks_(marks),
         at_(model.program.threads.size()),
         chain_at_(model.program.threads.size()),
         tried_(model.program.threads.size()),
-        here_(static_cast<std::size_t>(model.machine.padded) + 1),
-        held_(static_cast<std::size_t>(model.machine.padded) + 1) {}
+        here_(static_cast<std::size_t>(steps_.size()) + 1),
+        held_(static_cast<std::size_t>(steps_.size()) + 1) {}
 
   // Number of steps executed so far.
   std::uint64_t transitions = 0;
@@ -43,45 +48,59 @@ class Expander {
   // Records every step from now on; null: none.
   void set_log(std::vector<Node>* log) { log_ = log; }
 
-  // Calls `sink(cells, node)` for every successor of `cells`; the sink returns false to stop.
-  // Returns the failure, the deadlock or the fault met, if any, else nothing.
+  // Calls `sink(state, node)` for every successor of `state`; the sink returns false to stop.
+  // Returns the failure, the deadlock or the fault met, if any, else nothing. `state` must not
+  // change meanwhile, and one unit behind it must be readable.
   template <class Sink>
-  Finding expand(const Value* cells, Sink&& sink);
+  Finding expand(const Unit* state, Sink&& sink);
 
  private:
   // Whether an enumeration goes on.
   enum class Go : std::uint8_t { on, stop };
 
   template <class Sink>
-  Go run(int thread, const Value* cells, Sink& sink, bool& stepped);
+  Go run(int thread, const Unit* state, Sink& sink, bool& stepped);
   template <class Sink>
-  Go chain(const Value* cells, int node, Sink& sink);
+  Go chain(const Unit* state, int node, Sink& sink);
   template <class Sink>
   Go chain_step(int thread, int& node, int& count, Sink& sink);
 
-  bool locate(const Value* cells, std::vector<std::int32_t>& at);
-  Go refuse(Outcome outcome, const Vm& vm, int thread, int before);
-  int record(const Vm& vm, int thread, int before, bool failed);
+  bool locate(const Unit* state, std::vector<std::int32_t>& at);
+  Go refuse(Outcome outcome, const Steps& steps, int thread, int before);
+  int record(const Steps& steps, int thread, int before, bool failed);
 
+  static constexpr bool plain = std::is_same_v<Steps, Vm>;
   static constexpr int max_chain = 256;
 
+  static const auto& source(const Model& model) {
+    if constexpr (plain)
+      return model.machine;
+    else
+      return model;
+  }
+  std::size_t bytes() const { return static_cast<std::size_t>(steps_.size()) * sizeof(Unit); }
+  void mark(int thread, std::int32_t boundary) {
+    marks_[model_.machine.threads[static_cast<std::size_t>(thread)].marks +
+           static_cast<std::uint32_t>(boundary)] = 1;
+  }
+
   const Model& model_;
-  Vm vm_;
-  Vm chain_vm_;
+  Steps steps_;
+  Steps chain_steps_;
   std::uint8_t* marks_;
   std::vector<std::int32_t> at_, chain_at_;  // boundary of each thread
   std::vector<std::uint8_t> tried_;
-  std::vector<Value> here_, held_;
+  std::vector<Unit> here_, held_;
   std::vector<Node>* log_ = nullptr;
   Finding finding_;
 };
 
 // Finds where each thread stands. Returns false when some pc is no boundary.
-inline bool Expander::locate(const Value* cells, std::vector<std::int32_t>& at) {
+template <class Steps>
+bool Expander<Steps>::locate(const Unit* state, std::vector<std::int32_t>& at) {
   for (std::size_t t = 0; t < at.size(); ++t) {
-    const auto& body = model_.machine.threads[t];
-    at[t] = Machine::boundary(body, cells);
-    if (at[t] < 0 || at[t] > body.done) {
+    at[t] = steps_.boundary_of(static_cast<int>(t), state);
+    if (at[t] < 0 || at[t] > model_.machine.threads[t].done) {
       finding_ = {Finding::Kind::fault, static_cast<int>(t), -1, Fault::pc};
       return false;
     }
@@ -89,34 +108,44 @@ inline bool Expander::locate(const Value* cells, std::vector<std::int32_t>& at) 
   return true;
 }
 
-inline Expander::Go Expander::refuse(Outcome outcome, const Vm& vm, int thread, int before) {
+template <class Steps>
+Expander<Steps>::Go Expander<Steps>::refuse(Outcome outcome, const Steps& steps, int thread,
+                                            int before) {
   if (outcome == Outcome::failed) {
-    record(vm, thread, before, true);
-    finding_ = {Finding::Kind::failure, thread, vm.failure(), Fault::none};
+    record(steps, thread, before, true);
+    finding_ = {Finding::Kind::failure, thread, steps.failure(), Fault::none};
+  } else if (steps.fault() == Fault::range) {
+    finding_ = {Finding::Kind::fault, -1, steps.failure(), Fault::range};
   } else {
-    finding_ = {Finding::Kind::fault, thread, -1, vm.fault()};
+    finding_ = {Finding::Kind::fault, thread, -1, steps.fault()};
   }
   return Go::stop;
 }
 
-inline int Expander::record(const Vm& vm, int thread, int before, bool failed) {
-  if (!log_) return -1;
-  Node node;
-  node.before = before;
-  node.thread = thread;
-  node.boundary = failed ? -1 : vm.boundary();
-  node.failure = failed ? vm.failure() : -1;
-  node.tape.assign(vm.tape().begin(), vm.tape().end());
-  node.choices = vm.choices().size();
-  node.cells.assign(vm.cells(), vm.cells() + model_.machine.padded);
-  log_->push_back(std::move(node));
-  return static_cast<int>(log_->size()) - 1;
+template <class Steps>
+int Expander<Steps>::record(const Steps& steps, int thread, int before, bool failed) {
+  if constexpr (plain) {
+    if (!log_) return -1;
+    Node node;
+    node.before = before;
+    node.thread = thread;
+    node.boundary = failed ? -1 : steps.boundary();
+    node.failure = failed ? steps.failure() : -1;
+    node.tape.assign(steps.tape().begin(), steps.tape().end());
+    node.choices = steps.choices().size();
+    node.cells.assign(steps.cells(), steps.cells() + steps.size());
+    log_->push_back(std::move(node));
+    return static_cast<int>(log_->size()) - 1;
+  } else {
+    return -1;
+  }
 }
 
+template <class Steps>
 template <class Sink>
-Finding Expander::expand(const Value* cells, Sink&& sink) {
+Finding Expander<Steps>::expand(const Unit* state, Sink&& sink) {
   finding_ = {};
-  if (!locate(cells, at_)) return finding_;
+  if (!locate(state, at_)) return finding_;
   const int threads = static_cast<int>(at_.size());
   bool stepped = false;
   if (model_.ample) {
@@ -124,7 +153,7 @@ Finding Expander::expand(const Value* cells, Sink&& sink) {
       const auto n = static_cast<std::size_t>(t);
       tried_[n] = at_[n] != model_.machine.threads[n].done && model_.ample->alone(t, at_.data());
       if (!tried_[n]) continue;
-      if (run(t, cells, sink, stepped) == Go::stop || stepped) return finding_;
+      if (run(t, state, sink, stepped) == Go::stop || stepped) return finding_;
     }
   }
   bool alive = false;  // some thread that is no daemon has not finished
@@ -134,45 +163,46 @@ Finding Expander::expand(const Value* cells, Sink&& sink) {
     if (at_[n] == body.done) continue;
     alive = alive || !body.daemon;
     // One tried above has turned out to be blocked.
-    if (!tried_[n] && run(t, cells, sink, stepped) == Go::stop) return finding_;
+    if (!tried_[n] && run(t, state, sink, stepped) == Go::stop) return finding_;
   }
   if (!stepped && alive) finding_.kind = Finding::Kind::deadlock;
   return finding_;
 }
 
 // Runs all alternatives of one thread's step.
+template <class Steps>
 template <class Sink>
-Expander::Go Expander::run(int thread, const Value* cells, Sink& sink, bool& stepped) {
+Expander<Steps>::Go Expander<Steps>::run(int thread, const Unit* state, Sink& sink,
+                                         bool& stepped) {
   const auto boundary = at_[static_cast<std::size_t>(thread)];
   bool some = false;
-  Outcome outcome = vm_.start(thread, boundary, cells);
+  Outcome outcome = steps_.start(thread, boundary, state);
   for (;;) {
     if (outcome == Outcome::stepped) {
       some = true;
       ++transitions;
-      const int node = record(vm_, thread, -1, false);
-      const bool go =
-          model_.ample ? chain(vm_.cells(), node, sink) == Go::on : sink(vm_.cells(), node);
+      const int node = record(steps_, thread, -1, false);
+      const bool go = model_.ample ? chain(steps_.state(), node, sink) == Go::on
+                                   : sink(steps_.state(), node);
       if (!go) return Go::stop;
     } else if (outcome != Outcome::blocked) {
-      return refuse(outcome, vm_, thread, -1);
+      return refuse(outcome, steps_, thread, -1);
     }
-    if (!vm_.more()) break;
-    outcome = vm_.next();
+    if (!steps_.more()) break;
+    outcome = steps_.next();
   }
   if (!some) return Go::on;
   stepped = true;
-  marks_[model_.machine.threads[static_cast<std::size_t>(thread)].marks +
-         static_cast<std::uint32_t>(boundary)] = 1;
+  mark(thread, boundary);
   return Go::on;
 }
 
-// From the state `cells` on, runs threads that may run alone as long as each has one successor;
-// hands the last state to the sink, or the successors of a step that has several.
+// From `state` on, runs threads that may run alone as long as each has one successor; hands the
+// last state to the sink, or the successors of a step that has several.
+template <class Steps>
 template <class Sink>
-Expander::Go Expander::chain(const Value* cells, int node, Sink& sink) {
-  const auto size = static_cast<std::size_t>(model_.machine.padded) * sizeof(Value);
-  std::memcpy(here_.data(), cells, size);
+Expander<Steps>::Go Expander<Steps>::chain(const Unit* state, int node, Sink& sink) {
+  std::memcpy(here_.data(), state, bytes());
   for (int length = 0; length < max_chain; ++length) {
     if (!locate(here_.data(), chain_at_)) return Go::stop;
     int count = 0;
@@ -192,32 +222,30 @@ Expander::Go Expander::chain(const Value* cells, int node, Sink& sink) {
 
 // Runs the step of `thread` from `here_`. One successor: it is left in `held_`, its node in
 // `node`. Several: all go to the sink.
+template <class Steps>
 template <class Sink>
-Expander::Go Expander::chain_step(int thread, int& node, int& count, Sink& sink) {
-  const auto size = static_cast<std::size_t>(model_.machine.padded) * sizeof(Value);
+Expander<Steps>::Go Expander<Steps>::chain_step(int thread, int& node, int& count, Sink& sink) {
   const auto boundary = chain_at_[static_cast<std::size_t>(thread)];
   const int before = node;
-  Outcome outcome = chain_vm_.start(thread, boundary, here_.data());
+  Outcome outcome = chain_steps_.start(thread, boundary, here_.data());
   for (;;) {
     if (outcome == Outcome::stepped) {
       ++transitions;
-      const int reached = record(chain_vm_, thread, before, false);
+      const int reached = record(chain_steps_, thread, before, false);
       if (++count == 1) {
-        std::memcpy(held_.data(), chain_vm_.cells(), size);
+        std::memcpy(held_.data(), chain_steps_.state(), bytes());
         node = reached;
       } else {
         if (count == 2 && !sink(held_.data(), node)) return Go::stop;
-        if (!sink(chain_vm_.cells(), reached)) return Go::stop;
+        if (!sink(chain_steps_.state(), reached)) return Go::stop;
       }
     } else if (outcome != Outcome::blocked) {
-      return refuse(outcome, chain_vm_, thread, before);
+      return refuse(outcome, chain_steps_, thread, before);
     }
-    if (!chain_vm_.more()) break;
-    outcome = chain_vm_.next();
+    if (!chain_steps_.more()) break;
+    outcome = chain_steps_.next();
   }
-  if (count > 0)
-    marks_[model_.machine.threads[static_cast<std::size_t>(thread)].marks +
-           static_cast<std::uint32_t>(boundary)] = 1;
+  if (count > 0) mark(thread, boundary);
   return Go::on;
 }
 

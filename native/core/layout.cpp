@@ -134,4 +134,21 @@ int Layout::misfit(const Value* cells) const {
   return -1;
 }
 
+Layout::Field Layout::field(int cell) const {
+  std::uint32_t at = 0;
+  for (int before = 0; before < cell; ++before)
+    at += singles_[static_cast<std::size_t>(before)].width;
+  const Single& single = singles_[static_cast<std::size_t>(cell)];
+  const std::uint64_t mask = (std::uint64_t{1} << single.width) - 1;
+  if (mask == 0) at = 0;  // a cell without bits may lie past the last word
+  return {at / 64, at % 64, mask, single.low};
+}
+
+void Layout::mark(int cell, std::uint64_t* mask) const {
+  const Field place = field(cell);
+  mask[place.word] |= place.mask << place.shift;
+  const std::uint64_t rest = place.mask >> 1 >> (63 - place.shift);
+  if (rest != 0) mask[place.word + 1] |= rest;
+}
+
 }  // namespace mmunotify::core

@@ -25,6 +25,23 @@ class Layout {
   // Returns the first cell of `cells` outside its bounds, or -1.
   int misfit(const Value* cells) const;
 
+  // The place of one cell in a packed state: its bits begin in `word`, and may go on in the next.
+  struct Field {
+    std::uint32_t word, shift;
+    std::uint64_t mask;  // as wide as the cell, from bit 0
+    Value low;
+
+    // `words` has one word more than a packed state: what is in it does not matter.
+    int get(const std::uint64_t* words) const {
+      const std::uint64_t next = words[word + 1] << 1 << (63 - shift);
+      return low + static_cast<int>((words[word] >> shift | next) & mask);
+    }
+  };
+  Field field(int cell) const;
+
+  // Sets the bits of `cell` in `mask`, which has `words()` words.
+  void mark(int cell, std::uint64_t* mask) const;
+
   // Eight cells: one load, one bit extraction.
   struct alignas(16) Group {
     Value low[8];              // subtracted; 0 in lanes that are no cells

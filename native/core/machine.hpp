@@ -16,8 +16,7 @@ namespace mmunotify::core {
 //   zero    scratch slots become 0 (between fused steps, where the code could tell)
 //   loop    go back to `d`, counted against the step's budget
 //   stop    a predicate ends
-// Pairs of operations are not run as one: decoding is a sixth of a search's time, waiting for
-// memory most of the rest.
+// Pairs of operations are not run as one: a search runs few steps, and remembers them (memo.hpp).
 #define MMUNOTIFY_VM_OPS(X)                                                                      \
   X(const_)                                                                                      \
   X(mov) X(add) X(sub) X(mul) X(addk) X(div) X(mod) X(and_) X(or_) X(xor_) X(not_) X(eq) X(ne)   \

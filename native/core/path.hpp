@@ -61,7 +61,7 @@ class PathBuilder {
 
   const Model& model_;
   std::vector<std::uint8_t> marks_;
-  Expander expander_;
+  Expander<Vm> expander_;
   Vm vm_;
   Vm micro_;
   Symmetry::Scratch scratch_;

@@ -95,12 +95,6 @@ int Store::insert_all(Batch& batch, int begin, int worker, Full& full) {
     else
       return slot;
   };
-  // The slots have arrived in the cache by now; ask for the states they name as well.
-  for (int n = begin; n < batch.count; ++n) {
-    const std::uint64_t slot = read(table[home(batch.hash[n])]);
-    if (slot != 0 && same_tag(slot, batch.hash[n]))
-      __builtin_prefetch(records + slot_state(slot) * stride);
-  }
   Pool& pool = pools_[static_cast<std::size_t>(worker)];
   for (int n = begin; n < batch.count; ++n) {
     const std::uint64_t hash = batch.hash[n];

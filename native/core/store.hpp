@@ -27,9 +27,10 @@ inline constexpr std::uint32_t no_state = std::numeric_limits<std::uint32_t>::ma
 enum class Full : std::uint8_t { no, memory, states };
 
 // Successors on their way into the store: the memory they will touch is asked for while the next
-// ones are computed.
+// ones are computed. First the slot; and `lead` successors later, when it has come, the state that
+// the slot names.
 struct Batch {
-  static constexpr int capacity = 32;
+  static constexpr int capacity = 64, lead = 16;
 
   explicit Batch(int words) : stride(words), words(static_cast<std::size_t>(capacity * words)) {}
 
@@ -66,7 +67,14 @@ class Store {
   std::uint32_t find(const std::uint64_t* words) const;
 
   std::uint64_t hash(const std::uint64_t* words) const { return hash_words(words, words_); }
-  void prefetch(std::uint64_t hash) const { __builtin_prefetch(slots() + home(hash)); }
+  void prefetch_slot(std::uint64_t hash) const { __builtin_prefetch(slots() + home(hash)); }
+  // To be called when the slot has been fetched: without a jump, which would be guessed wrong.
+  void prefetch_record(std::uint64_t hash) const {
+    const std::uint64_t slot =
+        std::atomic_ref(slots()[home(hash)]).load(std::memory_order_relaxed);
+    const bool named = (slot ^ hash) >> 32 == 0;
+    __builtin_prefetch(record(named ? static_cast<std::uint32_t>(slot) - 1 : 0));
+  }
 
   // Inserts the entries of `batch` from `begin` on. Returns the number of the first entry that
   // could not be inserted for want of room (`full` says which), or batch.count.

@@ -29,6 +29,8 @@ enum class Fault : std::uint8_t {
 
 class Vm {
  public:
+  using Unit = Value;  // of a state
+
   // Which alternatives of a choice are run.
   enum class Picks : std::uint8_t {
     all,     // every one: `start`, then `next` while `more`
@@ -58,6 +60,13 @@ class Vm {
   Outcome evaluate(int number, int result_slot, const Value* cells, Value& value);
 
   const Value* cells() const { return slots_.data(); }
+  const Value* state() const { return cells(); }
+  // The units of a state.
+  int size() const { return m_.padded; }
+  // The boundary at which `thread` stands in the state `cells`.
+  int boundary_of(int thread, const Value* cells) const {
+    return Machine::boundary(m_.threads[static_cast<std::size_t>(thread)], cells);
+  }
   // Jumps back and alternatives in all steps so far: time that does not depend on the machine.
   std::int64_t effort() const { return effort_; }
   int boundary() const { return boundary_; }
