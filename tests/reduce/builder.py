@@ -177,7 +177,8 @@ class Programs:
         out = []
         for op, fields in code.lines:
             values = []
-            for role, operand in zip(OPS[op].roles, fields, strict=True):
+            assert len(fields) <= len(OPS[op].roles)  # those left out are 0
+            for role, operand in zip(OPS[op].roles, fields, strict=False):
                 if isinstance(operand, str):
                     assert role is Role.TARGET
                     values.append(start + code.labels[operand])
