@@ -36,6 +36,7 @@ _VERBS = {
     "cost": "count what the forms of invalidation cost",
     "show": "show a saved result or trace again",
     "explain": "explain an error code",
+    "trace": "record what the running kernel invalidates",
     "doctor": "tell what this machine permits",
 }
 _EXAMPLES = """examples:

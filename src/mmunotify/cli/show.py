@@ -6,11 +6,13 @@ import argparse
 
 from mmunotify.cli.screen import put, uses_color, width
 from mmunotify.errors import Exit
+from mmunotify.report.activity import render_activity
 from mmunotify.report.commit import render_commit
 from mmunotify.report.html import write_page
 from mmunotify.report.ktap import render_ktap
 from mmunotify.report.sarif import render_sarif
 from mmunotify.report.text import render_text, render_trace
+from mmunotify.report.timeline import write_timeline
 from mmunotify.trace.file import read_file
 from mmunotify.trace.record import Result, Trace
 
@@ -62,6 +64,12 @@ def _result(result: Result, arguments: argparse.Namespace) -> str:
 
 def _trace(trace: Trace, arguments: argparse.Namespace) -> str:
     nice = uses_color(arguments)
+    if trace.activity:
+        if arguments.html:
+            write_timeline(arguments.html, trace)
+            return f"{arguments.html}\n"
+        columns = arguments.width or width()
+        return render_activity(trace, width=columns, unicode=nice, color=nice)
     return render_trace(
         trace,
         width=arguments.width or width(),

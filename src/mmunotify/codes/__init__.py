@@ -16,13 +16,17 @@ from mmunotify.codes.machine import MACHINE
 from mmunotify.codes.records import RECORDS
 from mmunotify.codes.request import REQUEST
 from mmunotify.codes.subset import SUBSET
+from mmunotify.codes.tracing import TRACING
 from mmunotify.codes.vacuity import VACUITY
 from mmunotify.codes.world import WORLD
 
 __all__ = ["CODES", "Code", "explain", "similar"]
 
 CODES: Mapping[str, Code] = MappingProxyType(
-    {code.code: code for code in (*SUBSET, *WORLD, *REQUEST, *MACHINE, *RECORDS, *VACUITY)}
+    {
+        code.code: code
+        for code in (*SUBSET, *WORLD, *REQUEST, *TRACING, *MACHINE, *RECORDS, *VACUITY)
+    }
 )
 """All codes, in the order of their numbers."""
 

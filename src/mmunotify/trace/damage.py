@@ -34,6 +34,12 @@ def require_sound(trace: Trace) -> Trace:
     for blocked in trace.blocked:
         _require_lanes([blocked.lane], lanes, "a blocked lane")
         _require_events(blocked.uses, numbers, "a blocked lane")
+    for notified in trace.notified:
+        _require_lanes([notified.lane], lanes, "a notification")
+        if notified.end <= notified.start:
+            raise DamageError(f"a notification about {notified.start:#x} ends before it starts")
+    for mapping in trace.mappings:
+        _require_lanes([mapping.lane], lanes, "a mapping")
     if trace.cycle:
         _require_events([trace.cycle], numbers, "the cycle")
     return trace

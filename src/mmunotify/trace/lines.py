@@ -1,4 +1,4 @@
-"""A trace as JSON Lines: its header, then one event, window, blocked lane or source a line.
+"""A trace as JSON Lines: its header, then one event, window, notification or the like a line.
 
 Each line names its `type` first, so that grep and the columns of a database can tell them apart.
 Invariant: `decode_lines(encode_lines(trace)) == trace`.
@@ -12,7 +12,16 @@ from typing import TypeVar
 import msgspec
 
 from mmunotify.trace.damage import DamageError, require_sound
-from mmunotify.trace.record import Blocked, Event, Header, Trace, Window
+from mmunotify.trace.record import (
+    Activity,
+    Blocked,
+    Event,
+    Header,
+    Mapping,
+    Notified,
+    Trace,
+    Window,
+)
 
 __all__ = ["decode_lines", "encode_lines"]
 
@@ -46,6 +55,12 @@ def encode_lines(trace: Trace) -> Iterator[bytes]:
         yield _line("window", window)
     for blocked in trace.blocked:
         yield _line("blocked", blocked)
+    for notified in trace.notified:
+        yield _line("notified", notified)
+    for mapping in trace.mappings:
+        yield _line("mapping", mapping)
+    if trace.activity:
+        yield _line("activity", trace.activity)
     for file, text in trace.sources.items():
         yield _line("source", _Source(file=file, text=text))
     yield _line("end", _End(events=len(trace.events), cycle=trace.cycle))
@@ -80,6 +95,9 @@ class _Parts:
         self.events: list[Event] = []
         self.windows: list[Window] = []
         self.blocked: list[Blocked] = []
+        self.notified: list[Notified] = []
+        self.mappings: list[Mapping] = []
+        self.activities: list[Activity] = []
         self.sources: list[_Source] = []
         self.ends: list[_End] = []
         self._tag = msgspec.json.Decoder(_Tag)
@@ -88,6 +106,9 @@ class _Parts:
             "event": _adder(self.events, Event),
             "window": _adder(self.windows, Window),
             "blocked": _adder(self.blocked, Blocked),
+            "notified": _adder(self.notified, Notified),
+            "mapping": _adder(self.mappings, Mapping),
+            "activity": _adder(self.activities, Activity),
             "source": _adder(self.sources, _Source),
             "end": _adder(self.ends, _End),
         }
@@ -110,6 +131,9 @@ class _Parts:
             windows=self.windows,
             sources={source.file: source.text for source in self.sources},
             blocked=self.blocked,
+            notified=self.notified,
+            mappings=self.mappings,
+            activity=self.activities[-1] if self.activities else None,
             cycle=self.ends[-1].cycle if self.ends else 0,
         )
 

@@ -11,6 +11,7 @@ import msgspec
 __all__ = [
     "FORMAT",
     "RESULT_FORMAT",
+    "Activity",
     "Blocked",
     "Bounds",
     "Change",
@@ -19,6 +20,8 @@ __all__ = [
     "Header",
     "Lane",
     "Line",
+    "Mapping",
+    "Notified",
     "Result",
     "ScenarioResult",
     "Statistics",
@@ -124,11 +127,57 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
     uses: list[int] = []
 
 
+class Notified(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Secondary MMUs of a real process were told about the addresses `[start, end)`.
+
+    `time` is in ns since the trace began. `lane` is the process it is about. `kind` is "unmap"
+    (range_start), "age" or "test_age"; `cause` is what the memory's owner or the kernel was doing
+    ("munmap", "COW", ...). `by` is the thread that did it, `stack` indexes `Activity.stacks`.
+    """
+
+    time: int
+    lane: int
+    kind: str
+    start: int
+    end: int
+    cause: str = ""
+    by: int = 0
+    stack: int = -1
+
+
+class Mapping(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a process had at `[start, end)`: a file's path, `[heap]`, or "" for anonymous memory."""
+
+    lane: int
+    start: int
+    end: int
+    name: str = ""
+
+
+class Activity(msgspec.Struct, frozen=True, kw_only=True):
+    """What a trace of a running system says as a whole.
+
+    `seconds` it lasted; `lost` events the kernel had no room for; `omitted` events that were
+    counted and not kept; `page` is the size of a page in bytes; `stacks` are the call chains that
+    `Notified` indexes, innermost function first; `notes` are what a reader must know to judge the
+    numbers.
+    """
+
+    machine: str = ""
+    seconds: float = 0.0
+    lost: int = 0
+    omitted: int = 0
+    page: int = 4096
+    stacks: list[list[str]] = []
+    notes: list[str] = []
+
+
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """A whole trace in memory. `sources` maps a file name to its text, for the HTML page.
 
     `blocked` lists the lanes that wait for ever at the end. `cycle` is the number of the event
-    from which the rest repeats for ever; 0 means that nothing repeats.
+    from which the rest repeats for ever; 0 means that nothing repeats. A trace of a running system
+    has `notified`, `mappings` and `activity`.
     """
 
     header: Header
@@ -137,6 +186,9 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, str] = {}
     blocked: list[Blocked] = []
     cycle: int = 0
+    notified: list[Notified] = []
+    mappings: list[Mapping] = []
+    activity: Activity | None = None
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):

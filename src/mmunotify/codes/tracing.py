@@ -1,0 +1,59 @@
+"""E32x: what was asked for of the running kernel: commands, processes, cases.
+
+Invariant: examples that start with $ are command lines, all others are Python.
+"""
+
+from __future__ import annotations
+
+from mmunotify.codes.entry import Code, entry
+
+__all__ = ["TRACING"]
+
+TRACING: tuple[Code, ...] = (
+    entry(
+        "E321",
+        "there is no such program",
+        text="""
+            `mmunotify trace -- COMMAND` starts COMMAND as the shell would: by its path, or by its
+            name if one of the directories in PATH has it. Aliases and functions of the shell are
+            not known; run those by `sh -c`.
+            """,
+        wrong="$ mmunotify trace -- pyton train.py",
+        right="$ mmunotify trace -- python train.py",
+    ),
+    entry(
+        "E322",
+        "there is no such process",
+        text="""
+            No process has the number given with --pid, or it has ended in the meantime. The number
+            is that of a process (the first column of ps -e), not of one of its threads.
+            """,
+        wrong="$ mmunotify trace --pid 999999",
+        right="$ mmunotify trace --pid $(pidof qemu-system-x86_64)",
+    ),
+    entry(
+        "E323",
+        "a process without a VM",
+        text="""
+            KVM registers its notifier on the address space of whoever creates a VM; without one
+            nobody is told of the invalidations, and there is nothing to record. A process that
+            runs a VM (QEMU, Firecracker, ...) can be recorded as it is.
+
+            With --inject an empty VM is put into the process for the time of the trace. It is
+            stopped by ptrace for some microseconds at the beginning and at the end; a debugger must
+            not be attached.
+            """,
+        wrong="$ mmunotify trace --pid 4711",
+        right="$ mmunotify trace --pid 4711 --inject",
+    ),
+    entry(
+        "E324",
+        "neither a command nor a process, or both",
+        text="""
+            `mmunotify trace` records a command that it starts, after two dashes, or a process that
+            runs already, with --pid. One trace is of one of them.
+            """,
+        wrong="$ mmunotify trace",
+        right="$ mmunotify trace -- python train.py",
+    ),
+)

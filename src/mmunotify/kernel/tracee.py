@@ -1,0 +1,153 @@
+"""`Tracee`: a process under ptrace, into which single system calls are put.
+
+Invariant: after `calls` its memory and registers are as before; whether the calls themselves leave
+anything behind is the caller's business. x86-64 only, as is the guest's program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+from mmunotify.kernel.system_call import Syscall, system_call
+
+__all__ = ["Tracee", "trace_me"]
+
+_TRACEME, _CONT, _SINGLESTEP, _GETREGS, _SETREGS = 0, 7, 9, 12, 13
+_ATTACH, _DETACH, _SYSCALL, _SETOPTIONS, _GETEVENTMSG = 16, 17, 24, 0x4200, 0x4201
+_OPTIONS: Final = 1 | 2 | 4 | 16 | 64  # TRACESYSGOOD, TRACEFORK, TRACEVFORK, TRACEEXEC, TRACEEXIT
+_ALL: Final = 0x40000000  # __WALL
+_INSTRUCTION: Final = b"\x0f\x05"  # syscall
+_RAX, _RDX, _RSI, _RDI, _ORIG_RAX, _RIP, _RSP, _R10, _R8, _R9 = 10, 12, 13, 14, 15, 16, 19, 7, 9, 8
+
+
+def trace_me() -> None:
+    """Make the calling process a tracee of its parent; for a child before it executes."""
+    system_call(Syscall.PTRACE, _TRACEME, 0, 0, 0)
+
+
+class Tracee:
+    """Process `pid`, which is stopped under ptrace by this thread."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._pending: list[int] = []
+
+    @classmethod
+    def attach(cls, pid: int) -> Tracee:
+        """Stop a running process and trace it."""
+        _ptrace(_ATTACH, pid)
+        tracee = cls(pid)
+        tracee.wait_for(signal.SIGSTOP)
+        return tracee
+
+    def follow(self) -> None:
+        """Stop at exec, at exit, and with every child, which is traced too."""
+        _ptrace(_SETOPTIONS, self.pid, 0, _OPTIONS)
+
+    def go_on(self, signal_number: int = 0) -> None:
+        """Let it run; deliver a signal, and those that came meanwhile."""
+        for pending in self._pending:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, pending)
+        self._pending = []
+        _ptrace(_CONT, self.pid, 0, signal_number)
+
+    def detach(self) -> None:
+        """Let it run, no longer traced."""
+        for pending in self._pending:
+            os.kill(self.pid, pending)
+        _ptrace(_DETACH, self.pid)
+
+    def finish_call(self) -> None:
+        """Run until the system call it is in returns: results are written to registers there."""
+        _ptrace(_SYSCALL, self.pid)
+        self.wait_for(signal.SIGTRAP | 0x80)
+
+    def event_message(self) -> int:
+        """What the kernel says with the last event: a new child's pid, an exit status."""
+        message = ctypes.create_string_buffer(8)
+        _ptrace(_GETEVENTMSG, self.pid, 0, ctypes.addressof(message))
+        return int.from_bytes(message.raw, "little")
+
+    def wait_for(self, wanted: int) -> None:
+        """Wait until it stops with `wanted`; other signals are kept until it goes on."""
+        while True:
+            _, status = os.waitpid(self.pid, _ALL)
+            if not os.WIFSTOPPED(status):
+                raise ProcessLookupError(f"process {self.pid} has ended")
+            if os.WSTOPSIG(status) == wanted:
+                return
+            if os.WSTOPSIG(status) not in (signal.SIGTRAP, signal.SIGSTOP):
+                self._pending.append(os.WSTOPSIG(status))
+            _ptrace(_SINGLESTEP if wanted == signal.SIGTRAP else _SYSCALL, self.pid)
+
+    @contextlib.contextmanager
+    def calls(self) -> Iterator[_Calls]:
+        """Put system calls in; everything is put back afterwards."""
+        registers = self._registers()
+        memory = os.open(f"/proc/{self.pid}/mem", os.O_RDWR | os.O_CLOEXEC)
+        at, scratch = registers[_RIP], (registers[_RSP] - 1024) & ~15
+        saved = os.pread(memory, 2, at), os.pread(memory, 64, scratch)
+        try:
+            os.pwrite(memory, _INSTRUCTION, at)
+            yield _Calls(self, registers, memory, scratch)
+        finally:
+            with contextlib.suppress(OSError):
+                os.pwrite(memory, saved[0], at)
+                os.pwrite(memory, saved[1], scratch)
+                self._set_registers(registers)
+            os.close(memory)
+
+    def _registers(self) -> list[int]:
+        buffer = ctypes.create_string_buffer(27 * 8)
+        _ptrace(_GETREGS, self.pid, 0, ctypes.addressof(buffer))
+        return list(struct.unpack("=27Q", buffer.raw))
+
+    def _set_registers(self, registers: list[int]) -> None:
+        buffer = ctypes.create_string_buffer(struct.pack("=27Q", *registers))
+        _ptrace(_SETREGS, self.pid, 0, ctypes.addressof(buffer))
+
+    def step(self, registers: list[int]) -> list[int]:
+        """Execute one instruction with other registers; return them afterwards."""
+        self._set_registers(registers)
+        _ptrace(_SINGLESTEP, self.pid)
+        self.wait_for(signal.SIGTRAP)
+        return self._registers()
+
+
+class _Calls:
+    """System calls of a tracee, while its registers are borrowed."""
+
+    def __init__(self, tracee: Tracee, registers: list[int], memory: int, scratch: int) -> None:
+        self._tracee = tracee
+        self._registers = registers
+        self._memory = memory
+        self._scratch = scratch
+
+    def text(self, value: bytes) -> int:
+        """Put a text of at most 63 bytes into its memory; return the address."""
+        os.pwrite(self._memory, value.ljust(64, b"\0"), self._scratch)
+        return self._scratch
+
+    def __call__(self, number: int, *arguments: int) -> int:
+        """Make one call; raise `OSError` if it fails."""
+        registers = list(self._registers)
+        places = (_RDI, _RSI, _RDX, _R10, _R8, _R9)
+        for place, value in zip(places, arguments, strict=False):
+            registers[place] = value & (2**64 - 1)
+        registers[_RAX] = number
+        registers[_ORIG_RAX] = 2**64 - 1  # no system call that a signal could restart
+        result = int(self._tracee.step(registers)[_RAX])
+        if result > 2**64 - 4096:
+            raise OSError(2**64 - result, os.strerror(2**64 - result))
+        return result
+
+
+def _ptrace(request: int, pid: int, address: int = 0, data: int = 0) -> None:
+    system_call(Syscall.PTRACE, request, pid, address, data)

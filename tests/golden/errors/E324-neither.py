@@ -1,0 +1,2 @@
+# $ mmunotify trace
+# The command alone brings it about: no file is read.
