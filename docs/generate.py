@@ -1,4 +1,4 @@
-"""Write what in docs/ is generated: errors.md, and what the commands of the other pages show.
+"""Write what in docs/ is generated: errors.md, corpus.md, and what the commands of pages show.
 
 `make docs` runs it. Where a page shortens an output with `...`, the lines it keeps are looked for
 in the new one; where they are not found, the place is named, and a person decides.
@@ -18,10 +18,11 @@ from textwrap import fill
 
 from mmunotify.codes import CODES, Code
 
-__all__ = ["ERRORS", "errors_page", "main", "renewed"]
+__all__ = ["CORPUS", "ERRORS", "errors_page", "main", "renewed"]
 
 ROOT = Path(__file__).parents[1]
 ERRORS = ROOT / "docs" / "errors.md"
+CORPUS = ROOT / "docs" / "corpus.md"
 ELISION = "..."  # as in docs/blocks.py, which a script in this folder cannot import by its name
 _WIDTH = 100
 _ALIKE = 0.75
@@ -72,7 +73,12 @@ def main() -> int:
     sys.path.insert(0, str(ROOT))  # run as a script, only docs/ is on the path
     from docs.console import PAGES
 
+    from mmunotify.corpus.page import corpus_page
+    from mmunotify.corpus.registry import bugs
+    from mmunotify.corpus.trial import try_bug
+
     ERRORS.write_text(errors_page())
+    CORPUS.write_text(corpus_page([try_bug(bug) for bug in bugs()]))
     stale = [where for page in PAGES for where in _refresh(page)]
     for where in stale:
         print(f"{where}: what is shown here is not what the command prints now")

@@ -33,6 +33,7 @@ __all__ = ["main"]
 
 _VERBS = {
     "check": "check a driver through every interleaving",
+    "corpus": "find bugs again that Linux had",
     "cost": "count what the forms of invalidation cost",
     "show": "show a saved result or trace again",
     "explain": "explain an error code",

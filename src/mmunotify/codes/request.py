@@ -52,7 +52,7 @@ REQUEST: tuple[Code, ...] = (
     ),
     entry(
         "E304",
-        "no scenario, property or protocol has this name",
+        "no scenario, property, protocol or bug has this name",
         text="""
             Names are written in full, with underscores; the message gives the closest ones. A
             property or scenario of your own is known only together with the file that defines it.
