@@ -58,3 +58,23 @@ def test_a_driver_torn_down_is_excused() -> None:
     driver.held.set(3)
     world.mm.notifiers.by_driver[driver].hashed = False  # type: ignore[attr-defined]
     assert balance.quiescent()
+
+
+class CountingMm(Mm):
+    """An address space of a user's own, which counts something down."""
+
+    def __init__(self, pages: int = 2, frames: int = 3) -> None:
+        super().__init__(pages, frames)
+        self.left = Counter(start=1)
+
+    def flush_tlb_range(self, rng: PageRange) -> None:
+        """Count."""
+        if self.left > 0:
+            self.left -= 1
+        super().flush_tlb_range(rng)
+
+
+def test_an_address_space_is_not_the_drivers() -> None:
+    """Its counters need not be back."""
+    world = Scenario("munmap", ("munmap",), pages=1, frames=2, mm=CountingMm).build(Counting)
+    assert len(list(balances(world.drivers[0]))) == 2

@@ -16,6 +16,7 @@ from mmunotify.check.reach import reachable_objects
 from mmunotify.lang.counter import Counter
 from mmunotify.lang.driver import Driver
 from mmunotify.primary.mm import Mm
+from mmunotify.primary.notifiers import Notifiers
 
 __all__ = ["Balance", "balances"]
 
@@ -47,9 +48,11 @@ def balances(driver: Driver) -> Iterator[Balance]:
 
 
 def _belongs_to_driver(found: object) -> bool:
+    """Tell whether an object is the driver's, not that of an mm or a protocol of one's own."""
     module = type(found).__module__
-    return isinstance(found, Driver) or not module.startswith(
-        ("mmunotify.lang", "mmunotify.primary", "mmunotify.protocols")
+    return isinstance(found, Driver) or not (
+        isinstance(found, (Mm, Notifiers))
+        or module.startswith(("mmunotify.lang", "mmunotify.primary", "mmunotify.protocols"))
     )
 
 
