@@ -66,12 +66,11 @@ def subject(bug: Bug, case: Case) -> Subject:
 
 
 def try_bug(bug: Bug) -> Trial:
-    """Decide both models of a bug."""
+    """Decide both models of a bug: whether one violates its property, the other violates any."""
     started = time.monotonic()
-    buggy, fixed = (
-        run(subject(bug, case), Options(scenarios=(case.scenario.name,)))
-        for case in (bug.buggy, bug.fixed)
-    )
+    options = Options(scenarios=(bug.buggy.scenario.name,), properties=(bug.property,))
+    buggy = run(subject(bug, bug.buggy), options)
+    fixed = run(subject(bug, bug.fixed), Options(scenarios=(bug.fixed.scenario.name,)))
     return Trial(bug.id, buggy, fixed, time.monotonic() - started)
 
 
