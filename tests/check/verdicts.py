@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from mmunotify.check.scenario import Scenario, standard
 from mmunotify.check.search import BrokenKind, Found, Search, Verdict
@@ -27,9 +27,12 @@ def verdict(driver_class: type[Driver], name: str) -> str:
     return verdict_of(scenario(name, driver_class).build(driver_class))
 
 
-def verdict_of(world: World) -> str:
-    """Return "holds", or what the world violates, as property: message."""
-    program = compile_world(world)
+def verdict_of(world: World, properties: Collection[str] | None = None) -> str:
+    """Return "holds", or what the world violates, as property: message.
+
+    `properties`: what `require` says of no other is left out; None is all.
+    """
+    program = compile_world(world, properties=properties)
     found = Search(program, reduce(program)).run(max_states=3_000_000)
     if found.verdict is Verdict.VIOLATED:
         return _broken(program, found)

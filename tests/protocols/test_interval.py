@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from tests.check.verdicts import HOLDS, scenario, verdict_of
+from tests.protocols.under import EVENTS, First, Refuses, reaped, told, under_two
 
-from mmunotify.check.scenario import Scenario
+from mmunotify.check.scenario import Membership, Scenario
 from mmunotify.check.subject import subject_of
+from mmunotify.drivers.kvm import Kvm
 from mmunotify.errors import DiagnosticError
 from mmunotify.lang import (
     EAGAIN,
@@ -15,6 +17,7 @@ from mmunotify.lang import (
     MmuIntervalNotifier,
     Mutex,
     PageRange,
+    SpinLock,
     Table,
     mmu_interval_notifier_insert,
     mmu_interval_notifier_remove,
@@ -24,6 +27,7 @@ from mmunotify.lang import (
 )
 from mmunotify.primary.frame import Frame
 from mmunotify.primary.mm import Mm
+from mmunotify.protocols import IntervalNotifiers
 
 
 class Ranged(Driver):
@@ -69,6 +73,27 @@ class Ranged(Driver):
 
     def begin(self) -> int:
         return mmu_interval_read_begin(self.notifier)
+
+
+class Telling(Ranged):
+    """Writes down what it is told."""
+
+    def invalidate(self, sub: MmuIntervalNotifier, rng: PageRange, cur_seq: int) -> bool:
+        EVENTS.append(f"invalidate {rng.event.value}")
+        return super().invalidate(sub, rng, cur_seq)
+
+
+class Willing(Ranged):
+    """Drops under a spinlock, so it need not refuse."""
+
+    def __init__(self, mm: Mm) -> None:
+        super().__init__(mm)
+        self.lock = SpinLock()  # type: ignore[assignment]
+
+    def invalidate(self, sub: MmuIntervalNotifier, rng: PageRange, cur_seq: int) -> bool:
+        with self.lock:
+            self.zap(sub, rng, cur_seq)
+        return True
 
 
 class Twice(Ranged):
@@ -306,3 +331,77 @@ def test_invalidate_and_notifiers_come_together(cls: type[Driver]) -> None:
     subject_of(cls)
     with pytest.raises(DiagnosticError, match="E310"):
         Scenario("munmap", ("munmap",), protocol="interval").build(cls)
+
+
+# -- what the protocol promises, and what it breaks ---------------------------------------------
+
+
+def test_inserted_in_the_middle_of_a_section() -> None:
+    """T10: born colliding. The tree is there already, so no lock of the mm excludes the section."""
+    assert under_two("interval", "punch_hole", Ranged) == HOLDS
+
+
+class NotBornColliding(IntervalNotifiers):
+    """An insertion that does not look whether a section is open."""
+
+    def register(self, driver: Driver) -> None:
+        for sub in driver.interval_notifiers:
+            sub.inserted = True
+
+
+class RemovesAtOnce(IntervalNotifiers):
+    """A removal that does not wait for the sections that are open."""
+
+    def unregister(self, driver: Driver) -> None:
+        for sub in driver.interval_notifiers:
+            sub.inserted = False
+
+
+def test_being_born_colliding_is_needed() -> None:
+    found = under_two(NotBornColliding, "punch_hole", Ranged)
+    assert found.startswith("no_stale_translation")
+
+
+def test_a_refusal_of_the_list_leaves_the_tree_s_section_open() -> None:
+    """T11: the driver with a range waits for ever for a section that nobody will end (B0)."""
+    assert reaped("interval", Refuses, Willing).startswith(("no_deadlock", "quiescent"))
+    assert reaped("interval_unwound", Refuses, Willing) == HOLDS
+
+
+def test_a_fault_waits_for_ever_for_a_section_that_was_refused() -> None:
+    """The same, seen by the device: it has a page to fault in after the reaper gave up."""
+
+    def stuck(protocol: str) -> str:
+        made = Scenario(
+            "oom_reaper",
+            ("oom_reaper",),
+            pages=1,
+            frames=2,
+            membership=Membership(unregisters=True),
+            protocol=protocol,
+            beside=(Refuses,),
+        )
+        return verdict_of(made.build(Willing), {"no_deadlock"})
+
+    assert stuck("interval") == "no_deadlock: nobody can move"
+    assert stuck("interval_unwound") == HOLDS
+
+
+def test_the_tree_unwinds_itself() -> None:
+    """Where a range refuses, the section is over for the tree, and the list never hears of it."""
+    assert reaped("interval", Ranged, Kvm) == HOLDS
+    assert told("interval", "oom_reaper", (First, Ranged)) == []
+
+
+def test_order() -> None:
+    """The tree is told first, when a section begins and at an exit."""
+    assert told("interval", "munmap", (First, Telling)) == [
+        "invalidate UNMAP",
+        "first start",
+        "first end",
+    ]
+    assert told("interval", "exit", (First, Telling)) == [
+        "invalidate RELEASE",
+        "first release, on the list",
+        "invalidate UNMAP",
+    ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from mmunotify.check.form import require_subscribable
+from mmunotify.check.form import require_subscribable, require_unregister
 from mmunotify.check.options import Options
 from mmunotify.check.predicates import own_properties
 from mmunotify.check.scenario import Scenario, composed, standard
@@ -70,8 +70,17 @@ def _named(
     own = {op.name or op.__name__: op for op in subject.operations}
     combined = _combined(wanted, {**OPERATIONS, **own})
     if combined is None:
+        _require_possible(wanted, subject, options)
         return []
     return [composed(combined, protocol=options.protocol or "").serving(subject.driver)]
+
+
+def _require_possible(wanted: str, subject: Subject, options: Options) -> None:
+    """Raise `DiagnosticError` E309 if the protocol alone is why there is no such scenario."""
+    if options.protocol:
+        for one in standard(subject.driver, all_pairs=options.all_pairs):
+            if one.name == wanted and one.membership.unregisters:
+                require_unregister(PROTOCOLS[options.protocol], options.protocol, wanted)
 
 
 def _combined(wanted: str, known: Mapping[str, type[Operation]]) -> list[type[Operation]] | None:

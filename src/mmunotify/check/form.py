@@ -22,6 +22,7 @@ __all__ = [
     "require_form",
     "require_intervals",
     "require_subscribable",
+    "require_unregister",
     "require_walk",
 ]
 
@@ -78,6 +79,21 @@ def require_subscribable(driver: type[Driver], protocol: type[Subscriptions], na
             f"{driver.__name__} cannot be subscribed under the protocol {name}",
             f"the protocol has no {missed[0]}: the driver would never hear of an invalidation",
             f"--protocol {' or '.join(able)}" if able else "the range hooks, which every one has",
+        )
+    )
+
+
+def require_unregister(protocol: type[Subscriptions], name: str, scenario: str) -> None:
+    """Raise `DiagnosticError` E309 if nobody can unsubscribe under a protocol."""
+    if protocol.unregisters:
+        return
+    raise DiagnosticError(
+        Diagnostic(
+            "E309",
+            None,
+            f"there is no scenario {scenario} under the protocol {name}",
+            "its driver unsubscribes, and the protocol has no mmu_notifier_unregister",
+            "another scenario, or --protocol srcu",
         )
     )
 

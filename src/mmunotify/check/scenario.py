@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from typing import Any, TypeVar
 
-from mmunotify.check.form import require_base, require_intervals, require_subscribable
+from mmunotify.check.form import (
+    require_base,
+    require_intervals,
+    require_subscribable,
+    require_unregister,
+)
 from mmunotify.check.threads import own_threads, renamed
 from mmunotify.check.world import World
 from mmunotify.errors import Diagnostic, DiagnosticError
@@ -199,7 +204,8 @@ def standard(
     """All standard scenarios for a driver, the simplest first.
 
     Of the pairs of operations those that differ in kind; `all_pairs`: every pair. Without a
-    `protocol` the first one that can serve the driver.
+    `protocol` the first one that can serve the driver. Where nobody can unsubscribe there is no
+    scenario in which somebody does.
     """
     found = [
         *(Scenario(name, (name,)) for name in _SINGLE),
@@ -212,7 +218,12 @@ def standard(
         *_subscribers(driver_class),
         *(_small("+".join(pair), pair) for pair in _pairs(all_pairs)),
     ]
-    return [replace(scenario, protocol=protocol).serving(driver_class) for scenario in found]
+    served = [replace(scenario, protocol=protocol).serving(driver_class) for scenario in found]
+    return [one for one in served if one.protocol_class.unregisters or not _leaves(one)]
+
+
+def _leaves(scenario: Scenario) -> bool:
+    return scenario.membership.unregisters
 
 
 def _subscribers(driver_class: type[Driver]) -> Iterator[Scenario]:
@@ -263,6 +274,8 @@ def _fewest(operations: Sequence[type[Operation]]) -> tuple[int, int]:
 
 
 def _build(scenario: Scenario, driver_class: type[Driver]) -> World:
+    if _leaves(scenario):
+        require_unregister(scenario.protocol_class, scenario.protocol_name, scenario.name)
     mm = scenario.mm(scenario.pages, scenario.frames)
     for page in scenario.populated:
         mm.populate(page)

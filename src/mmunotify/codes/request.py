@@ -139,13 +139,14 @@ REQUEST: tuple[Code, ...] = (
     ),
     entry(
         "E309",
-        "the driver cannot be subscribed under this protocol",
+        "the protocol cannot serve the driver or the scenario",
         text="""
             Some hooks came late: arch_invalidate_secondary_tlbs with the list of today's Linux,
             invalidate with the interval notifier of Linux 5.5. A driver that hears of invalidations
             by such a hook alone would hear of none under a protocol that never calls it, and its
             translations would all be stale. Without --protocol the first one that can serve the
-            driver is used.
+            driver is used. And some early protocols have no way to unsubscribe, so there is no
+            scenario in which a driver does.
             """,
         wrong="$ mmunotify check odp_like.py --protocol take_all_locks",
         right="$ mmunotify check odp_like.py --protocol interval",

@@ -33,6 +33,9 @@ class Notifiers:
     hooks: ClassVar[frozenset[str]] = frozenset()
     """Which of the hooks `NEEDED` the protocol calls."""
 
+    unregisters: ClassVar[bool] = True
+    """Whether a subscriber can leave."""
+
     @classmethod
     def misses(cls, driver: type[Driver]) -> list[str]:
         """Return the hooks that `driver` relies on and that this protocol never calls."""
@@ -74,6 +77,14 @@ class Notifiers:
 
     def clear_flush_young(self, rng: PageRange) -> bool:
         """Tell whether any subscriber used the page since it was last asked."""
+        raise NotImplementedError
+
+    def clear_young(self, rng: PageRange) -> bool:
+        """As `clear_flush_young`, without a flush."""
+        raise NotImplementedError
+
+    def test_young(self, rng: PageRange) -> bool:
+        """Tell whether any subscriber used the page, and leave it at that."""
         raise NotImplementedError
 
     def scan(self, rng: PageRange) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mmunotify.lang.counter import Counter
-from mmunotify.lang.driver import Driver
+from mmunotify.lang.driver import EAGAIN, Driver
 from mmunotify.lang.intrinsics import atomic, current, require
 from mmunotify.lang.page_range import PageRange
 from mmunotify.lang.table import Table
@@ -50,6 +50,7 @@ class Subscription:
         self.hashed = hashed and self.listed
         self.has_start = overrides(type(driver), "invalidate_range_start")
         self.has_end = overrides(type(driver), "invalidate_range_end")
+        self.is_paired = self.has_start and self.has_end  # an end alone misses nothing
         self.has_tlbs = overrides(type(driver), "arch_invalidate_secondary_tlbs")
         self.has_release = overrides(type(driver), "release")
         self.has_clear_flush_young = overrides(type(driver), "clear_flush_young")
@@ -70,6 +71,18 @@ class Subscription:
         for thread in threads:
             self.sections[thread] = Sections()
 
+    # -- membership -----------------------------------------------------------------------------
+
+    def unlink(self) -> None:
+        """Take it off the list (`hlist_del_rcu`), on which it must be."""
+        with atomic():
+            require("null_dereference", self.hashed, "unlinked twice: its pprev is NULL")
+            self.hashed = False
+
+    def unlink_once(self) -> None:
+        """Take it off the list, if it is on it (`hlist_del_init_rcu`)."""
+        self.hashed = False
+
     # -- sections -------------------------------------------------------------------------------
 
     def start(self, rng: PageRange) -> None:
@@ -77,16 +90,25 @@ class Subscription:
         self._forget_young(rng, True)
         if self.has_start:
             self.driver.invalidate_range_start(rng)
-        if self.has_end:
+        if self.is_paired:
             mine = self.sections[current()]
-            mine.open += 1
+            if mine.open < 3:  # more are starts without an end; a driver that counts shows it
+                mine.open += 1
+
+    def start_surely(self, rng: PageRange) -> None:
+        """Tell the driver that a section begins; the hook returns nothing, so it cannot refuse."""
+        try:
+            self.start(rng)
+        except EAGAIN:
+            require("context", False, "-EAGAIN from a hook that returns nothing")
 
     def end(self, rng: PageRange) -> None:
         """Tell the driver that a section ends."""
-        if self.has_end:
+        if self.is_paired:
             mine = self.sections[current()]
             require("paired", mine.open > 0, "range_end without its range_start")
             mine.open -= 1
+        if self.has_end:
             self.driver.invalidate_range_end(rng)
         self._forget_young(rng, False)
 
