@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
 PROMPT = "$ "
 _ASKS = "(mmunotify) "  # the prompt of --pdb
 _REPLAY = re.compile(r"\b[0-9a-f]{8}\.[0-9A-Za-z]+\.[0-9a-f]{4}\b")

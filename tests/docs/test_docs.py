@@ -10,17 +10,19 @@ from pathlib import Path
 import pytest
 from docs.blocks import Block, blocks, is_excerpt, matches
 from docs.console import PAGES, ROOT, Shell, agrees, exchanges, transcript
-from docs.generate import ERRORS, errors_page, renewed
+from docs.generate import CORPUS, ERRORS, errors_page, renewed
 
 LANGUAGES = {"python", "console", "text"}
-# Its examples are parsed by tests/errors/test_codes.py; here the page is compared as a whole.
-GENERATED = {ERRORS}
+# The examples of errors.md are parsed by tests/errors/test_codes.py, and here it is compared as a
+# whole, as corpus.md is by tests/corpus/test_corpus.py.
+GENERATED = {ERRORS, CORPUS}
 WRITTEN = [page for page in PAGES if page not in GENERATED]
 
 # Blocks that are not run: the page, how the block begins, and why.
 NOT_RUN = {
     ("README.md", "make run "): "builds the environment that the tests run in; .ci/run does both",
     ("CONTRIBUTING.md", "make run "): "the same",
+    ("interval-pass-left-open.md", "if (!hlist_empty"): "C of the kernel",
 }
 
 pages = pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
