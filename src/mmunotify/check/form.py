@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mmunotify.compile.lower.context import place_of
+from mmunotify.compile.lower.hooks import REFUSAL, lost_results, words
+from mmunotify.compile.source import function_of
 from mmunotify.errors import Diagnostic, DiagnosticError, Place
 from mmunotify.lang.driver import Driver
 from mmunotify.protocols import PROTOCOLS, Subscriptions
@@ -41,8 +44,13 @@ _HOOKS = (
 
 
 def require_form(driver: type[Driver]) -> None:
-    """Raise `DiagnosticError` E306 and E307 unless the class has the form of a driver."""
-    found = [*_wrong_init(driver), *_wrong_hooks(driver), *_misspelt_hooks(driver)]
+    """Raise `DiagnosticError` E306, E307 and E312 unless the class has the form of a driver."""
+    found = [
+        *_wrong_init(driver),
+        *_wrong_hooks(driver),
+        *_misspelt_hooks(driver),
+        *_lost_results(driver),
+    ]
     if found:
         raise DiagnosticError(found)
 
@@ -184,6 +192,21 @@ def _misspelt_hooks(driver: type[Driver]) -> Iterator[Diagnostic]:
             "a hook is called by its name; any other method only where a body calls it",
             f"did you mean {' or '.join(close)}?",
         )
+
+
+def _lost_results(driver: type[Driver]) -> Iterator[Diagnostic]:
+    """An error code as in C has no effect, also where the scenarios at hand do not lead."""
+    for name in _HOOKS:
+        hook = getattr(driver, name)
+        if hook is getattr(Driver, name) or not inspect.isfunction(hook):
+            continue
+        try:
+            function = function_of(hook)
+        except DiagnosticError:  # it has no source text: said where it is called
+            continue
+        for node in lost_results(name, function):
+            what, why, fix = words(name)
+            yield Diagnostic(REFUSAL, place_of(node, function), what, why, fix)
 
 
 def _accepts(function: Callable[..., Any], count: int) -> bool:

@@ -25,6 +25,7 @@ from mmunotify.compile.reduce import reduce
 from mmunotify.errors import Diagnostic, DiagnosticError, Place
 from mmunotify.ir.program import PredicateKind, Program
 from mmunotify.ir.reduction import Reduction
+from mmunotify.primary.device import translated
 from mmunotify.terms import PROPERTIES
 from mmunotify.trace.record import Bounds, Lane, Result, ScenarioResult, Statistics
 
@@ -42,7 +43,8 @@ _QUANTIFIED = (PredicateKind.ALWAYS, PredicateKind.NEVER)
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What deciding one scenario has shown; it travels between processes.
 
-    `executed` are (file, line) of the driver, `properties` the names of what was checked, `told` is
+    `executed` are (file, line) of the driver (one of mmunotify's own stands for a device that
+    reached memory), `properties` the names of what was checked, `told` is
     the counterexample of a violation.
     """
 
@@ -95,8 +97,8 @@ class Job:
         """The world compiled; raises `DiagnosticError`."""
         chosen = frozenset(self.options.properties)
         if chosen:
-            return compile_world(self.world, [self.source], properties=chosen)
-        return compile_world(self.world, [self.source])
+            return compile_world(self.world, [self.source], chosen, [translated])
+        return compile_world(self.world, [self.source], cover_functions=[translated])
 
     @property
     def identity(self) -> str:

@@ -41,6 +41,8 @@ _INDEX = re.compile(r"\[[^]]*\]|\d+")
 _WORD = re.compile(r"[A-Za-z]+")
 _COMMENT = re.compile(r"\s{2,}#[^'\"]*$")
 _CHECK = "require("  # what is checked is in the message; the line that led there says more
+_COMMA = re.compile(r",(?![^(]*\))")  # between items, not between arguments
+_AS = re.compile(r"\s+as\s+\w+$")
 _WITH = re.compile(r"(?:async )?with\s+(.*?)(?:\s+as\s+\w+)?\s*:")
 
 
@@ -113,7 +115,14 @@ class Places:
             return statement
         named = [name for name in inner if not name.startswith("__") and name.isidentifier()]
         called = named[0] if named else inner[0].strip("_")
-        return f"{manager[1].removeprefix('self.')}.{called}"
+        return f"{_item(manager[1], chain[at]).removeprefix('self.')}.{called}"
+
+
+def _item(items: str, at: Location) -> str:
+    """Return the one of `with a, b:` that a location is about: the one that is as wide."""
+    every = [_AS.sub("", item).strip() for item in _COMMA.split(items)]
+    width = at.end_column - at.column
+    return next((item for item in every if len(item) == width), items)
 
 
 def _group(cell: Cell, label: str) -> str:

@@ -22,8 +22,9 @@ from mmunotify.check.search import Progress
 from mmunotify.check.subject import Subject, origin_of
 from mmunotify.check.unused import unused_lines
 from mmunotify.errors import Diagnostic, DiagnosticError
+from mmunotify.primary.device import translated
 from mmunotify.terms import PROPERTIES, VERSION
-from mmunotify.trace.record import Result, ScenarioResult, Statistics, Unused
+from mmunotify.trace.record import Caveat, Result, ScenarioResult, Statistics, Unused
 
 __all__ = ["Watcher", "interrupted", "replayed", "run"]
 
@@ -151,6 +152,7 @@ class _Outcome:
             properties=[*known, *(p for p in self.checked if p not in PROPERTIES)],
             scenarios=list(self._told_scenarios()),
             unused=self._unused(),
+            caveats=list(self._caveats()),
             seconds=seconds,
         )
 
@@ -165,6 +167,13 @@ class _Outcome:
                 reason += f"; {left} more scenarios were not begun"
             goals = [name for name in scenario.unreached if name in never]
             yield msgspec.structs.replace(scenario, reason=reason, unreached=goals)
+
+    def _caveats(self) -> Iterator[Caveat]:
+        """Yield what makes a complete check say less than it seems to."""
+        if any(s.verdict != "HOLDS" for s in self.scenarios):
+            return
+        if all(file != translated.__code__.co_filename for file, _ in self.executed):
+            yield Caveat(code="W204", text="no device ever used a translation in any state")
 
     def _unused(self) -> list[Unused]:
         source = inspect.getsourcefile(self.subject.driver)

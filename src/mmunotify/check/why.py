@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmunotify.check.asleep import asleep
 from mmunotify.check.slice import Graph, culprits
 from mmunotify.check.stale import Check, Stale, checks
 from mmunotify.check.story import Story
@@ -40,6 +41,8 @@ def why(graph: Graph, story: Story, stale: Stale | None) -> str:
         return _deadlock(graph, story)
     if violation.kind is Kind.PREDICATE:
         return _left(graph, story)
+    if violation.property == "context":
+        return asleep(graph, story, looked_at(graph, graph.criteria[0]))
     if stale is None:
         return _found(graph, story)
     if stale.decision:

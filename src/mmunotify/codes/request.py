@@ -190,4 +190,25 @@ REQUEST: tuple[Code, ...] = (
             SCENARIOS = [Scenario("discard", operations=(Discard,), pages=2, populated=(0, 1))]
             """,
     ),
+    entry(
+        "E312",
+        "a hook returns a value that nothing looks at",
+        text="""
+            Failures are exceptions here: where a hook of the kernel returns -EAGAIN, one of a
+            driver raises EAGAIN. A returned error code would have no effect, and the section would
+            go on as if the driver had dropped its translations. invalidate_range_start,
+            invalidate_range_end, arch_invalidate_secondary_tlbs and release return nothing (0 is
+            accepted: success). fault returns None or RETRY; it fails by raising EFAULT or ENOMEM.
+            """,
+        wrong="""
+            def invalidate_range_start(self, rng):
+                if not rng.blockable:
+                    return -errno.EAGAIN
+            """,
+        right="""
+            def invalidate_range_start(self, rng):
+                if not rng.blockable:
+                    raise EAGAIN
+            """,
+    ),
 )

@@ -58,4 +58,31 @@ VACUITY: tuple[Code, ...] = (
         wrong="$ mmunotify check kvm_like.py --pages 4 --memory 1G",
         right="$ mmunotify check kvm_like.py --pages 2 --memory 1G",
     ),
+    entry(
+        "W204",
+        "no device ever used a translation",
+        text="""
+            In no state of any scenario did a device reach memory through a translation of the
+            driver. What is never translated is never stale, so every property holds for want of
+            anything to look at.
+
+            Usually fault installs nothing: it always raises or returns RETRY, it writes to another
+            table than the one the device walks (spte, or what walk returns), its retry check never
+            passes, or `writable` is never set. A driver that ought to refuse every fault in these
+            scenarios is not put to the test by them: choose others.
+            """,
+        wrong="""
+            def fault(self, page, write):
+                frame = self.mm.get_user_page(page, write)
+                frame.put()
+                return RETRY
+            """,
+        right="""
+            def fault(self, page, write):
+                frame = self.mm.get_user_page(page, write)
+                with self.lock:
+                    self.spte[page] = frame
+                frame.put()
+            """,
+    ),
 )

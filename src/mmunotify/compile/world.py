@@ -13,7 +13,7 @@ from mmunotify.compile.assemble import Judge, Lowered, assemble
 from mmunotify.compile.emit import Emitter, Message, literally
 from mmunotify.compile.flow import Flow
 from mmunotify.compile.lower import calls, conditions, operands
-from mmunotify.compile.lower.context import Errors, Lowering, Path, Refused, Session
+from mmunotify.compile.lower.context import Covered, Errors, Lowering, Path, Refused, Session
 from mmunotify.compile.objects import Objects
 from mmunotify.compile.types import Bool
 from mmunotify.compile.values import Address, Const, Value
@@ -43,20 +43,22 @@ def compile_world(
     world: World,
     cover_files: Iterable[str] = (),
     properties: Collection[str] | None = None,
+    cover_functions: Iterable[Callable[..., Any]] = (),
 ) -> Program:
     """Return the program of `world`; raise `DiagnosticError` with all errors found.
 
-    `cover_files`: source files whose executed lines the search shall report. `properties`: only
+    `cover_files`: source files whose executed lines the search shall report; `cover_functions`:
+    single functions of other files, for which it shall do so, too. `properties`: only
     what `require` and `assert` say of these is compiled; None is all. What no program can go on
     after (bounds, null_dereference, uncaught) always is.
     """
     units = [*_threads(world), *_predicates(world)]
     objects = Objects(_roots(world))
-    files = frozenset(cover_files)
+    covered = Covered(frozenset(cover_files), frozenset(f.__code__ for f in cover_functions))
     chosen = None if properties is None else frozenset(properties)
     with _deep():
         while True:
-            session = Session(objects, files, chosen)
+            session = Session(objects, covered, chosen)
             done = _lowered(session, units)
             if not session.adopted:
                 break

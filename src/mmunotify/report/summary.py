@@ -87,6 +87,7 @@ def facts_of(result: Result) -> list[tuple[str, str]]:
         ("unused", _unused_text(result.unused)),
     ]
     facts += [("goal", text) for text in _missed(result.scenarios)]
+    facts += [("caveat", f"{one.text} (mmunotify explain {one.code})") for one in result.caveats]
     facts.append(("model", f"{result.memory_model} of memory accesses"))
     facts.append(("speed", speed_text(result)))
     return [(label, text) for label, text in facts if text]

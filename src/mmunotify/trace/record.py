@@ -225,6 +225,13 @@ class Unused(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
+class Caveat(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a check that holds says less than it seems to: a code W2xx, and what was found."""
+
+    code: str
+    text: str
+
+
 class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one scenario: "HOLDS", "VIOLATED" or "INCOMPLETE" with its `reason`."""
 
@@ -255,6 +262,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     properties: list[str] = []
     scenarios: list[ScenarioResult] = []
     unused: list[Unused] = []
+    caveats: list[Caveat] = []
     property: str = ""
     message: str = ""
     scenario: str = ""

@@ -33,37 +33,40 @@ __all__ = ["try_", "with_"]
 def with_(low: Lowering, node: ast.With) -> None:
     """Lower `with` on locks, on `atomic()` and on whatever has `__enter__` and `__exit__`."""
     swallowed = low.emitter.new_label()
-    _items(low, node.items, node.body, swallowed)
+    _items(low, node, 0, swallowed)
     if swallowed.used:  # the block may have been left at any point
         for name in bound_in(ast.Module(node.body, [])):
             low.frame.env.pop(name, None)
     low.emitter.place(swallowed)
 
 
-def _items(
-    low: Lowering, items: list[ast.withitem], inner: list[ast.stmt], swallowed: Label
-) -> None:
-    if not items:
-        statements.body(low, inner)
+def _items(low: Lowering, node: ast.With, number: int, swallowed: Label) -> None:
+    """Lower the items from `number` on, and the block inside them."""
+    if number == len(node.items):
+        statements.body(low, node.body)
         return
-    item, others = items[0], items[1:]
+    item = node.items[number]
+    if len(node.items) > 1:  # a report tells which of them a step is about
+        low.at(item.context_expr)
     if _is_atomic(low, item.context_expr):
         if item.optional_vars is not None:
             statements.assign_target(low, item.optional_vars, Const(None))
         with low.emitter.atomically():
-            _items(low, others, inner, swallowed)
+            _items(low, node, number + 1, swallowed)
         return
     manager = statements.tried(low, lambda: _entered(low, item))
     if isinstance(manager, Poison):
         for name in bound_in(item.optional_vars) if item.optional_vars is not None else ():
             variables.poison(low, name)
-        _items(low, others, inner, swallowed)
+        _items(low, node, number + 1, swallowed)
         return
 
     def leave(failure: type[BaseException] | None) -> None:
+        if len(node.items) > 1:
+            low.at(item.context_expr)
         _exit(low, item, manager, failure, swallowed)
 
-    ways_out.protected(low, lambda: _items(low, others, inner, swallowed), leave)
+    ways_out.protected(low, lambda: _items(low, node, number + 1, swallowed), leave)
 
 
 def _is_atomic(low: Lowering, node: ast.expr) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
+from types import CodeType
 from typing import Any
 
 from mmunotify.compile import types
@@ -173,15 +174,27 @@ class CallExit:
 Control = Loop | Cleanup | Handler | CallExit
 
 
+@dataclass(frozen=True)
+class Covered:
+    """The files and single functions whose executed lines are noted."""
+
+    files: frozenset[str]
+    functions: frozenset[CodeType]
+
+    def has(self, function: Function) -> bool:
+        """Tell whether lines of `function` are noted."""
+        return function.file.path in self.files or function.code in self.functions
+
+
 class Session:
     """What the repeated lowerings of all threads share."""
 
     def __init__(
-        self, objects: Objects, cover_files: frozenset[str], properties: frozenset[str] | None
+        self, objects: Objects, covered: Covered, properties: frozenset[str] | None
     ) -> None:
         self.objects = objects
         self.storages = Storages(objects)
-        self.cover_files = cover_files
+        self.covered = covered
         self.properties = properties
         self.locations: list[Location] = []
         self.adopted = False  # an object was found that only a body names: start anew

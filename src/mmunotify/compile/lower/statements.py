@@ -14,6 +14,7 @@ from mmunotify.compile.lower import (
     conditions,
     elements,
     expressions,
+    hooks,
     intrinsics,
     loops,
     operands,
@@ -60,7 +61,8 @@ def body(low: Lowering, statements: list[ast.stmt]) -> None:
         if low.emitter.dead:
             return
         low.at(statement)
-        ways_out.cover(low)
+        if not _is_text(statement):
+            ways_out.cover(low)
         try:
             _check_length(low, statement)
             _lower(low, statement)
@@ -71,6 +73,11 @@ def body(low: Lowering, statements: list[ast.stmt]) -> None:
         except RecursionError:
             what = "this is nested too deep"
             low.note(low.refuse("E104", statement, what, "", "use names for its parts"))
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    """Tell whether a statement is a docstring, or `...`: nothing that could be executed."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 def _check_length(low: Lowering, statement: ast.stmt) -> None:
@@ -249,7 +256,7 @@ def _delete(low: Lowering, node: ast.Delete) -> None:
 
 
 def _expression(low: Lowering, node: ast.Expr) -> None:
-    if not isinstance(node.value, ast.Constant):  # a docstring, or ...
+    if not _is_text(node):
         expressions.evaluate(low, node.value)
 
 
@@ -294,6 +301,7 @@ def _return(low: Lowering, node: ast.Return) -> None:
     value: Value = Const(None)
     if node.value is not None:
         value = tried(low, lambda: expressions.evaluate(low, node.value))  # type: ignore[arg-type]
+        hooks.check_result(low, value, node)
     if not low.emitter.dead:
         give_back(low, exit_, value, node)
     low.unwind(number)

@@ -18,7 +18,7 @@ __all__ = ["cover", "instance", "protected", "raise_"]
 def cover(low: Lowering) -> None:
     """Mark the current statement, if it is the user's and a new stretch of code begins here."""
     emitter = low.emitter
-    if low.frame.function.file.path not in low.session.cover_files or emitter.dead:
+    if emitter.dead or not low.session.covered.has(low.frame.function):
         return
     since = emitter.items[low.covered_at :] if low.covered_at >= 0 else []
     straight = bool(since) and all(
