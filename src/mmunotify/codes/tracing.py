@@ -56,4 +56,15 @@ TRACING: tuple[Code, ...] = (
         wrong="$ mmunotify trace",
         right="$ mmunotify trace -- python train.py",
     ),
+    entry(
+        "E325",
+        "no operation or case of this name",
+        text="""
+            `mmunotify conform --only NAME` takes the name of an operation, and `mmunotify litmus`
+            the name of a case or the path of a file with one. Names are written in full; --list
+            shows them all.
+            """,
+        wrong="$ mmunotify conform --only munmapp",
+        right="$ mmunotify conform --only munmap",
+    ),
 )

@@ -59,6 +59,14 @@ class Memory:
         """The address of a page."""
         return self.start + number * PAGE
 
+    def write(self, number: int, value: int) -> None:
+        """Write the first word of a page."""
+        write64(self.page(number), value)
+
+    def read(self, number: int) -> int:
+        """Read the first word of a page."""
+        return read64(self.page(number))
+
     def touch(self, value: int = 1) -> None:
         """Write `value` to the first word of every page, so that each has a frame."""
         for address in range(self.start, self.end, PAGE):
