@@ -10,7 +10,7 @@ import pytest
 from docs.generate import CORPUS
 
 from mmunotify.check.scenario import Scenario
-from mmunotify.corpus.bug import Bug
+from mmunotify.corpus.bug import Bug, Kind
 from mmunotify.corpus.omitted import OMITTED
 from mmunotify.corpus.page import corpus_page
 from mmunotify.corpus.registry import bugs, module_of
@@ -74,8 +74,10 @@ def test_the_models_differ(bug: Bug) -> None:
 
 
 def test_enough() -> None:
-    """Every bug that the corpus has had stays."""
-    assert len(BUGS) >= 37
+    """Every group and every class, and no bug is lost."""
+    assert {bug.id[0] for bug in BUGS} == set("ABCDEF")
+    assert {bug.kind for bug in BUGS} == set(Kind)
+    assert len(BUGS) >= 54
     assert not set(IDS) & set(OMITTED)
 
 
