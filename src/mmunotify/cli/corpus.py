@@ -122,7 +122,8 @@ def _in_full(bug: Bug, trial: Trial, arguments: argparse.Namespace) -> str:
         f"{bug.id}  {bug.title}\n",
         facts(bug, width()),
         report,
-        fill(bug.fix, width(), initial_indent=f"{label}   ", subsequent_indent=" " * 6) + "\n",
+        fill(bug.fix, width(), initial_indent="fix   ", subsequent_indent=" " * 6) + "\n",
+        f"      in the model, {label}:\n",
         "\n".join(f"      {line}".rstrip() for line in source.splitlines()) + "\n",
         render_text(trial.fixed, **show),
     ]

@@ -1,7 +1,7 @@
-"""What repairs a bug: the class in which its two models differ, as it is written in its file.
+"""What repairs a bug: the classes in which its two models differ, as they are written.
 
-Invariant: of the two classes that which is derived from the other is shown, since it says just what
-differs.
+Invariant: what both models have is not shown. Where the fixed model only adds something, that is
+the text; else it is what only the buggy one has.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ __all__ = ["repair"]
 
 
 def repair(bug: Bug) -> tuple[str, str]:
-    """Return what the text is, "fix" or "bug", and the source of the class that makes it."""
-    for buggy, fixed in zip(_classes(bug.buggy), _classes(bug.fixed), strict=False):
-        if buggy is not fixed:
-            label, cls = ("bug", buggy) if issubclass(buggy, fixed) else ("fix", fixed)
-            return label, textwrap.dedent(inspect.getsource(cls)).rstrip()
-    return "fix", ""
+    """Return what becomes of the text, "added" or "removed", and the source of the classes."""
+    buggy, fixed = _classes(bug.buggy), _classes(bug.fixed)
+    removed = [cls for cls in buggy if cls not in fixed]
+    added = [cls for cls in fixed if cls not in buggy]
+    label, found = ("removed", removed) if removed else ("added", added)
+    return label, "\n\n\n".join(textwrap.dedent(inspect.getsource(c)).rstrip() for c in found)
 
 
 def _classes(case: Case) -> list[Any]:
+    """Return every class that a model is made of, those it is derived from included."""
     scenario = case.scenario.serving(case.driver)
-    return [
+    parts: list[Any] = [
         case.driver,
         *scenario.operation_classes,
         scenario.protocol_class,
         scenario.mm,
         *scenario.beside,
     ]
+    return list(dict.fromkeys(cls for part in parts for cls in part.__mro__))

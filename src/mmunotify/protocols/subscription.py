@@ -107,7 +107,8 @@ class Subscription:
         if self.is_paired:
             mine = self.sections[current()]
             require("paired", mine.open > 0, "range_end without its range_start")
-            mine.open -= 1
+            if mine.open > 0:  # where `paired` is not asked for
+                mine.open -= 1
         if self.has_end:
             self.driver.invalidate_range_end(rng)
         self._forget_young(rng, False)
