@@ -1,7 +1,7 @@
 """mmunotify: MMU notifiers, checked through every interleaving and run on real memory.
 
-The words of the language are here; so are `check` and `assert_holds`, which are imported when they
-are first used: `import mmunotify` in a driver's file stays quick.
+The words of the language are here; so are `check`, `assert_holds` and the live side, which are
+imported when they are first used: `import mmunotify` in a driver's file stays quick.
 """
 
 import importlib
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from mmunotify.api import CheckFailed, CheckResult, assert_holds, check
     from mmunotify.check.scenario import Membership, Scenario
     from mmunotify.errors import DiagnosticError
+    from mmunotify.live import AddressSpace, RegistrationCache
 
 __all__ = [
+    "AddressSpace",
     "CheckFailed",
     "CheckResult",
     "DiagnosticError",
     "Membership",
+    "RegistrationCache",
     "Scenario",
     "__version__",
     "assert_holds",
@@ -33,10 +36,12 @@ __all__ += lang.__all__
 __version__ = VERSION
 
 _LATE = {
+    "AddressSpace": "mmunotify.live",
     "CheckFailed": "mmunotify.api",
     "CheckResult": "mmunotify.api",
     "DiagnosticError": "mmunotify.errors",
     "Membership": "mmunotify.check.scenario",
+    "RegistrationCache": "mmunotify.live",
     "Scenario": "mmunotify.check.scenario",
     "assert_holds": "mmunotify.api",
 }

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 from mmunotify.codes.entry import Code
+from mmunotify.codes.live import LIVE
 from mmunotify.codes.machine import MACHINE
 from mmunotify.codes.records import RECORDS
 from mmunotify.codes.request import REQUEST
@@ -25,7 +26,7 @@ __all__ = ["CODES", "Code", "explain", "similar"]
 CODES: Mapping[str, Code] = MappingProxyType(
     {
         code.code: code
-        for code in (*SUBSET, *WORLD, *REQUEST, *TRACING, *MACHINE, *RECORDS, *VACUITY)
+        for code in (*SUBSET, *WORLD, *REQUEST, *TRACING, *MACHINE, *LIVE, *RECORDS, *VACUITY)
     }
 )
 """All codes, in the order of their numbers."""

@@ -1,0 +1,124 @@
+"""The native part of mmunotify.live."""
+
+
+
+version: str = '0.1.0'
+
+MISS: int = -1
+
+BUSY: int = -2
+
+FULL: int = -3
+
+BLIND: int = -4
+
+class Space:
+    """This process's address space, as caches see it."""
+
+    def __init__(self) -> None: ...
+
+    def begin_unmap(self, start: int, end: int) -> None:
+        """Open a section for an unmap that the caller does."""
+
+    def end_unmap(self, start: int, end: int) -> None:
+        """Close that section."""
+
+    def unmap(self, start: int, end: int) -> int: ...
+
+    def discard(self, start: int, end: int, advice: int) -> int: ...
+
+    def remap(self, start: int, end: int, length: int, flags: int, target: int) -> int: ...
+
+    def protect(self, start: int, end: int, protection: int) -> int: ...
+
+    def advise(self, start: int, end: int, advice: int) -> int: ...
+
+    def settle(self) -> None:
+        """Wait until every invalidation that has begun is entered."""
+
+    def drain(self) -> tuple[list[tuple[int, int, int, int, int]], bool]: ...
+
+    @property
+    def event_fd(self) -> int: ...
+
+    @property
+    def dead(self) -> bool: ...
+
+    @property
+    def probes(self) -> bool: ...
+
+    @probes.setter
+    def probes(self, arg: bool, /) -> None: ...
+
+class Table:
+    """The interval table of one registration cache."""
+
+    def __init__(self, space: Space, capacity: int) -> None: ...
+
+    def hit(self, buffer: object) -> int: ...
+
+    def hit_range(self, start: int, end: int) -> int: ...
+
+    def leave(self, slot: int) -> bool: ...
+
+    def reserve(self, start: int, end: int) -> int: ...
+
+    def commit(self, slot: int) -> str: ...
+
+    def forget(self, slot: int) -> None: ...
+
+    def joined(self, start: int, end: int) -> tuple[int, int]: ...
+
+    def reap(self) -> list[int]: ...
+
+    def candidate(self) -> int: ...
+
+    def spare(self, slot: int) -> None: ...
+
+    def evict(self, slot: int) -> bool: ...
+
+    def invalidate(self, start: int, end: int) -> None: ...
+
+    def valid(self, slot: int, start: int, end: int) -> bool: ...
+
+    def users(self, slot: int) -> int: ...
+
+    def generation(self, slot: int) -> int: ...
+
+    def statistics(self) -> dict[str, int]: ...
+
+    @property
+    def capacity(self) -> int: ...
+
+class Userfaultfd:
+    """The userfaultfd monitor and its thread."""
+
+    def __init__(self, space: Space) -> None: ...
+
+    def watch(self, start: int, end: int) -> int: ...
+
+    def unwatch(self, start: int, end: int) -> int: ...
+
+    def stop(self) -> None: ...
+
+    @property
+    def fd(self) -> int: ...
+
+    @property
+    def alive(self) -> bool: ...
+
+    @property
+    def hears_forks(self) -> bool: ...
+
+    @property
+    def user_mode_only(self) -> bool: ...
+
+def extent(buffer: object) -> tuple[int, int, bool]:
+    """
+    Address and length of an object's buffer, and whether it may only be read.
+    """
+
+def closing() -> None:
+    """
+    The interpreter is about to end: other threads must not come back into it.
+    """

@@ -1,0 +1,117 @@
+"""Nothing that a program does to watched memory while it holds the interpreter's lock may hang.
+
+A monitor thread written in Python hangs in eight of these cases: the operation holds the lock and
+waits for the thread to read its event, and the thread waits for the lock. Each case runs in a
+process of its own, with a subscriber in Python, a cache, and a limit of time.
+"""
+
+from __future__ import annotations
+
+import pytest
+from tests.live.subject import run
+
+SET_UP = """
+import ctypes, mmap, os, subprocess, threading, time
+from mmunotify import AddressSpace, RegistrationCache
+from mmunotify.live import AliasDevice
+from tests.live.raw import PAGE, PRIVATE, Memory, libc
+
+told = []
+
+class Telling:
+    def invalidate_range_start(self, rng):
+        told.append(rng)
+
+mm = AddressSpace()
+device = AliasDevice()
+cache = RegistrationCache(mm, device, allow_uncovered=["madv_guard_install"])
+
+def watch(memory):
+    mm.register(Telling(), ranges=[memory])
+
+def finish(wanted):
+    deadline = time.monotonic() + 10
+    while len(told) < wanted and time.monotonic() < deadline:
+        time.sleep(0.001)
+    print("told" if len(told) >= wanted else f"only {len(told)}")
+"""
+
+CASES = {
+    "touch a missing page": (
+        "m = mmap.mmap(-1, 16 * PAGE); watch(m); m.madvise(4); m[0]; m[5 * PAGE] = 1",
+        1,
+    ),
+    "mmap.madvise": ("m = mmap.mmap(-1, 16 * PAGE); watch(m); m.madvise(4)", 1),
+    "mmap.resize": ("m = mmap.mmap(-1, 16 * PAGE); watch(m); m.resize(4 * PAGE)", 1),
+    "os.fork": (
+        "m = mmap.mmap(-1, 16 * PAGE); watch(m)\n"
+        "if (child := os.fork()) == 0: os._exit(0)\n"
+        "os.waitpid(child, 0)",
+        1,
+    ),
+    "subprocess with preexec_fn": (
+        "m = mmap.mmap(-1, 16 * PAGE); watch(m)\n"
+        "subprocess.run(['/bin/true'], preexec_fn=lambda: None, check=True)",
+        1,
+    ),
+    "del of bytes": ("data = bytes(8 << 20); watch(data); del data", 1),
+    "del of an array": (
+        "import array; data = array.array('b', bytes(8 << 20)); watch(data); del data",
+        1,
+    ),
+    "munmap with the lock held": (
+        "m = Memory(16); watch(m.span)\n"
+        "munmap = ctypes.PyDLL(None).munmap\n"
+        "munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]\n"
+        "assert munmap(m.address, m.length) == 0",
+        1,
+    ),
+    "mmap.close": ("m = mmap.mmap(-1, 16 * PAGE); watch(m); m.close()", 1),
+    "subprocess": (
+        "m = mmap.mmap(-1, 16 * PAGE); watch(m); subprocess.run(['/bin/true'], check=True)",
+        0,
+    ),
+    "munmap without the lock": ("m = Memory(16); watch(m.span); m.unmap()", 1),
+    "memset of missing pages": ("m = Memory(16, PRIVATE); watch(m.span); m.fill()", 0),
+    "preadv into missing pages": (
+        "m = mmap.mmap(-1, 16 * PAGE); watch(m)\n"
+        "with open('/dev/zero', 'rb') as file: os.preadv(file.fileno(), [m], 0)",
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_hangs(case: str) -> None:
+    """The operation returns, and the subscriber is told what there is to tell."""
+    source, wanted = CASES[case]
+    outcome = run(f"{SET_UP}\n{source}\nfinish({wanted})\n")
+    assert (outcome.code, outcome.output) == (0, "told\n"), outcome
+
+
+def test_hits_while_another_thread_unmaps_with_the_lock_held() -> None:
+    """Lookups with the lock held, unmaps with the lock held, in two threads."""
+    outcome = run(
+        SET_UP
+        + """
+munmap = ctypes.PyDLL(None).munmap
+munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+stop = threading.Event()
+hot = Memory(4)
+
+def look():
+    while not stop.is_set():
+        cache.get(hot.span).release()
+
+threads = [threading.Thread(target=look) for _ in range(2)]
+for thread in threads: thread.start()
+for _ in range(300):
+    memory = Memory(4)
+    cache.get(memory.span).release()
+    assert munmap(memory.address, memory.length) == 0
+stop.set()
+for thread in threads: thread.join()
+print("done")
+"""
+    )
+    assert (outcome.code, outcome.output) == (0, "done\n"), outcome
