@@ -35,10 +35,13 @@ class Watched:
     def keep(self, memory: Memory) -> int:
         """Watch memory and put it into the table."""
         self.monitor.watch(Extent(*memory.span))
-        slot = self.table.reserve(memory.address, memory.end)
-        assert self.table.commit(slot) == "done"
-        self.table.leave(slot)
-        return slot
+        while True:
+            slot = self.table.reserve(memory.address, memory.end)
+            if self.table.commit(slot) == "done":
+                self.table.leave(slot)
+                return slot
+            # The report of an unmap of the same addresses, by another thread, came in between.
+            self.table.forget(slot)
 
     def hit(self, memory: Memory, page: int = 0) -> bool:
         """Look one page up; wait while the gate is shut."""
