@@ -24,6 +24,7 @@ from mmunotify.lang.thread import Thread
 from mmunotify.primary import OPERATIONS
 from mmunotify.primary.device import Device
 from mmunotify.primary.mm import Mm
+from mmunotify.primary.notifiers import overrides
 from mmunotify.primary.operation import Operation
 from mmunotify.primary.secondary_tlb import SecondaryTlb
 from mmunotify.protocols import PROTOCOLS, Subscriptions, default_protocol
@@ -227,8 +228,11 @@ def _leaves(scenario: Scenario) -> bool:
 
 
 def _subscribers(driver_class: type[Driver]) -> Iterator[Scenario]:
+    if overrides(driver_class, "clear_young") or overrides(driver_class, "test_young"):
+        yield _small("damon", ("damon",))
+        yield _small("damon+reclaim", ("damon", "reclaim"))
     yield _small("munmap/2 drivers", ("munmap",), drivers=2)
-    if driver_class.clear_flush_young is not Driver.clear_flush_young:
+    if overrides(driver_class, "clear_flush_young"):
         yield _small("reclaim/2 drivers", ("reclaim",), drivers=2)
 
 
@@ -304,8 +308,7 @@ def _drivers(scenario: Scenario, driver_class: type[Driver], mm: Mm) -> tuple[Dr
 
 
 def _is_flushed_late(driver: Driver) -> bool:
-    cls = type(driver)
-    return cls.arch_invalidate_secondary_tlbs is not Driver.arch_invalidate_secondary_tlbs
+    return overrides(type(driver), "arch_invalidate_secondary_tlbs")
 
 
 def _notifiers(scenario: Scenario, mm: Mm, drivers: tuple[Driver, ...]) -> Subscriptions:

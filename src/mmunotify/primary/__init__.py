@@ -2,6 +2,7 @@
 
 from mmunotify.primary.cow import Cow
 from mmunotify.primary.cpu import CpuAccess, CpuWrite
+from mmunotify.primary.damon import Damon
 from mmunotify.primary.device import Device
 from mmunotify.primary.exit import Exit
 from mmunotify.primary.fork import Fork
@@ -41,6 +42,7 @@ for _operation in (
     Truncate,
     Mremap,
     Reclaim,
+    Damon,
     Migrate,
     Ksm,
     Cow,

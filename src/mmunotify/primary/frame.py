@@ -45,6 +45,7 @@ class Frame:
         self.written = False
         self.merged = False
         self.gathered = False
+        self.young = False  # PG_young: whoever cleared the bits of a mapping found it used
 
     def get(self) -> None:
         """Take a reference (`get_page`)."""
@@ -85,4 +86,6 @@ class Frame:
                 "a frame is freed while a secondary TLB still translates to it",
             )
         self.owner = Owner.FREE
+        if mm.ghost.watches_samples:
+            self.young = False
         self.written = False

@@ -33,6 +33,7 @@ class Ghost:
         self.watches_copies = False  # set by operations that copy
         self.watches_moves = False  # set by operations that move
         self.watches_age = False  # set by operations that scan
+        self.watches_samples = False  # set by operations that clear what says that a page is young
         self.watches_gathers = False  # set for drivers that are flushed with the CPUs, not before
         self.protector: Table[Operation | None] = Table(pages)
         self.protected: Table[bool] = Table(pages, False)

@@ -52,6 +52,9 @@ class Reclaim(Operation):
                     if mm.pte_young[page]:
                         mm.pte_young[page] = False
                         young = True
+                    if frame.young:  # folio_test_clear_young
+                        frame.young = False
+                        young = True
         return young
 
     def add_to_swap(self, page: int, frame: Frame) -> bool:

@@ -136,28 +136,43 @@ class Subscription:
         if not self.has_clear_flush_young:
             return False
         page = rng.start
-        tlb = self.driver.tlb
-        was_used = tlb.used[page]
+        was_used = self.driver.tlb.used[page]
         self.asked = True
         young = self.driver.clear_flush_young(rng)
+        self._require_honest(page, was_used, young, True)
+        return young
+
+    def clear_young(self, rng: PageRange) -> bool:
+        """As `clear_flush_young`, without a flush."""
+        if not self.has_clear_young:
+            return False
+        page = rng.start
+        was_used = self.driver.tlb.used[page]
+        young = self.driver.clear_young(rng)
+        self._require_honest(page, was_used, young, True)
+        return young
+
+    def test_young(self, rng: PageRange) -> bool:
+        """Ask the driver whether a page was used since it last forgot that."""
+        if not self.has_test_young:
+            return False
+        page = rng.start
+        was_used = self.driver.tlb.used[page]
+        young = self.driver.test_young(rng)
+        self._require_honest(page, was_used, young, False)
+        return young
+
+    def _require_honest(self, page: int, was_used: bool, young: bool, forgets: bool) -> None:
+        tlb = self.driver.tlb
         with atomic():
-            if young:
-                tlb.used[page] = False
-            else:
+            if not young:
                 require(
                     "aging_not_lost",
                     not was_used or not tlb.used[page],
                     "a page was used since the last scan, and the driver says it is old",
                 )
-        return young
-
-    def clear_young(self, rng: PageRange) -> bool:
-        """As `clear_flush_young`, without a flush."""
-        return self.driver.clear_young(rng) if self.has_clear_young else False
-
-    def test_young(self, rng: PageRange) -> bool:
-        """Ask the driver whether a page was used."""
-        return self.driver.test_young(rng) if self.has_test_young else False
+            elif forgets:
+                tlb.used[page] = False
 
     # -- properties -----------------------------------------------------------------------------
 
