@@ -20,6 +20,7 @@ PROPERTIES: dict[str, str] = {
     "operation returned, without a new fault",
     "paired": "no range_end without its range_start, no range_start without its end but at "
     "teardown",
+    "no_use_after_free": "no hook of a subscriber runs once its unregistration has returned",
     "aging_not_lost": "a page some secondary used since the last scan is reported young",
     "context": "nothing sleeps in atomic context",
     "no_deadlock": "no state in which an unfinished thread can never move",

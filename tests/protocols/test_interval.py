@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.check.verdicts import HOLDS, scenario, verdict_of
-from tests.protocols.under import EVENTS, First, Refuses, reaped, told, under_two
+from tests.protocols.under import EVENTS, First, Refuses, reaped, told, under, under_two
 
 from mmunotify.check.scenario import Membership, Scenario
 from mmunotify.check.subject import subject_of
@@ -353,13 +353,18 @@ class RemovesAtOnce(IntervalNotifiers):
     """A removal that does not wait for the sections that are open."""
 
     def unregister(self, driver: Driver) -> None:
-        for sub in driver.interval_notifiers:
-            sub.inserted = False
+        with self.tree.lock:
+            for sub in driver.interval_notifiers:
+                sub.inserted = False
 
 
 def test_being_born_colliding_is_needed() -> None:
     found = under_two(NotBornColliding, "punch_hole", Ranged)
     assert found.startswith("no_stale_translation")
+
+
+def test_whoever_is_removed_waits_for_its_hook() -> None:
+    assert under(RemovesAtOnce, "punch_hole/unregister", Ranged).startswith("no_use_after_free")
 
 
 def test_a_refusal_of_the_list_leaves_the_tree_s_section_open() -> None:

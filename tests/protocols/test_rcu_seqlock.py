@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tests.check.verdicts import verdict_of
+from tests.check.verdicts import scenario, verdict_of
 from tests.protocols.under import HOLDS, told, under
 
 from mmunotify.check.scenario import Membership, Scenario
+from mmunotify.drivers.kvm import Kvm
 from mmunotify.lang import Driver, PageRange, SpinLock, Table
 from mmunotify.primary.frame import Frame
 from mmunotify.primary.mm import Mm
@@ -58,6 +59,14 @@ def test_holds_while_nobody_comes_or_goes() -> None:
 def test_whoever_leaves_has_the_others_told_twice() -> None:
     assert leaving("rcu_seqlock").startswith("assertion")
     assert leaving("srcu") == HOLDS
+
+
+def test_a_grace_period_does_not_wait_for_a_method() -> None:
+    """RCU is dropped while it runs, so it runs on after the removal has returned."""
+    made = scenario("punch_hole/unregister", Kvm)
+    for protocol, holds in (("rcu_seqlock", False), ("v9", True)):
+        found = verdict_of(made.build(Kvm, {"protocol": protocol}), {"no_use_after_free"})
+        assert (found == HOLDS) is holds, protocol
 
 
 def test_registration_in_the_middle_of_a_section() -> None:

@@ -31,6 +31,13 @@ class RegistersUnderMmapLock(SrcuNotifiers):
             subscription.hashed = True
 
 
+class NeverWaits(SrcuNotifiers):
+    """Whoever leaves does not wait for the walks that may have found it."""
+
+    def synchronize(self) -> None:
+        pass
+
+
 class RefusesWithEnd(Refuses):
     def invalidate_range_end(self, rng: PageRange) -> None:
         pass
@@ -66,6 +73,12 @@ def test_the_mmap_lock_alone_does_not_exclude_foreign_sections() -> None:
 
 @pytest.mark.parametrize("name", ["punch_hole+exit", "exit/unregister", "reclaim/2 drivers"])
 def test_leaving_and_aging(name: str) -> None:
+    assert under("srcu", name) == HOLDS
+
+
+@pytest.mark.parametrize("name", ["munmap/unregister", "exit/unregister"])
+def test_whoever_leaves_waits_for_the_hooks_that_run(name: str) -> None:
+    assert under(NeverWaits, name).startswith("no_use_after_free")
     assert under("srcu", name) == HOLDS
 
 

@@ -54,6 +54,7 @@ class Device:
         wait_until(lambda: self.stopped)
         with self.unregistering:
             self.driver.unregister()
+        self.driver.freed = True
 
     # -- one access -----------------------------------------------------------------------------
 

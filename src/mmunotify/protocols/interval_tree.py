@@ -16,6 +16,7 @@ from mmunotify.lang.intrinsics import atomic, current, might_sleep, require, wai
 from mmunotify.lang.page_range import Event, PageRange
 from mmunotify.lang.spinlock import SpinLock
 from mmunotify.primary.mm import Mm
+from mmunotify.protocols.subscription import require_alive
 
 __all__ = ["IntervalTree"]
 
@@ -108,6 +109,7 @@ class IntervalTree:
         if not rng.blockable:
             current().preempt_count += 1  # non_block_start
         done: bool = sub.driver.invalidate(sub, rng, cur_seq)
+        require_alive(sub.driver)
         if not rng.blockable:
             current().preempt_count -= 1  # non_block_end
         require("context", done or not rng.blockable, "invalidate refuses a section that may block")

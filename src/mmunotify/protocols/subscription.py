@@ -15,7 +15,7 @@ from mmunotify.lang.table import Table
 from mmunotify.lang.thread import Thread
 from mmunotify.primary.notifiers import overrides
 
-__all__ = ["Sections", "Subscription"]
+__all__ = ["Sections", "Subscription", "require_alive"]
 
 _HOOKS = (  # of struct mmu_notifier_ops
     "invalidate_range_start",
@@ -90,6 +90,7 @@ class Subscription:
         self._forget_young(rng, True)
         if self.has_start:
             self.driver.invalidate_range_start(rng)
+            require_alive(self.driver)
         if self.is_paired:
             mine = self.sections[current()]
             if mine.open < 3:  # more are starts without an end; a driver that counts shows it
@@ -111,6 +112,7 @@ class Subscription:
                 mine.open -= 1
         if self.has_end:
             self.driver.invalidate_range_end(rng)
+            require_alive(self.driver)
         self._forget_young(rng, False)
 
     def _forget_young(self, rng: PageRange, begin: bool) -> None:
@@ -124,12 +126,14 @@ class Subscription:
         """Tell the driver that the CPUs flush their TLBs."""
         if self.has_tlbs:
             self.driver.arch_invalidate_secondary_tlbs(rng)
+            require_alive(self.driver)
 
     def release(self) -> None:
         """Tell the driver that the address space, or the subscription, goes away."""
         self._forget_young(PageRange(0, len(self.driver.mm.pages)), True)
         if self.has_release:
             self.driver.release()
+            require_alive(self.driver)
 
     def clear_flush_young(self, rng: PageRange) -> bool:
         """Ask the driver whether a page was used; it forgets that."""
@@ -164,6 +168,7 @@ class Subscription:
 
     def _require_honest(self, page: int, was_used: bool, young: bool, forgets: bool) -> None:
         tlb = self.driver.tlb
+        require_alive(self.driver)
         with atomic():
             if not young:
                 require(
@@ -179,3 +184,10 @@ class Subscription:
     def quiescent(self) -> bool:
         """Tell whether every section that a subscriber saw begin has ended, unless torn down."""
         return not self.hashed or all(self.sections[t].open == 0 for t in self.sections)
+
+
+def require_alive(driver: Driver) -> None:
+    """After a hook: what it used was not freed meanwhile."""
+    require(
+        "no_use_after_free", not driver.freed, "a hook ran on after its unregistration returned"
+    )
