@@ -54,7 +54,7 @@ class Driver:
     def __init__(self, mm: Any) -> None:
         self.name = type(self).__name__.lower()
         self.mm = mm
-        self.freed = False  # it has unregistered, and its memory is gone (a ghost)
+        self.unregistered = False  # and its memory is gone (a ghost)
         self.interval_notifiers: tuple[MmuIntervalNotifier, ...] = ()
 
     def invalidate_range_start(self, rng: PageRange) -> None:

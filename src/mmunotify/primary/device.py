@@ -54,7 +54,7 @@ class Device:
         wait_until(lambda: self.stopped)
         with self.unregistering:
             self.driver.unregister()
-        self.driver.freed = True
+        self.driver.unregistered = True
 
     # -- one access -----------------------------------------------------------------------------
 

@@ -189,5 +189,7 @@ class Subscription:
 def require_alive(driver: Driver) -> None:
     """After a hook: what it used was not freed meanwhile."""
     require(
-        "no_use_after_free", not driver.freed, "a hook ran on after its unregistration returned"
+        "no_use_after_free",
+        not driver.unregistered,
+        "a hook ran on after its unregistration returned",
     )

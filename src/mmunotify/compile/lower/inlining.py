@@ -227,5 +227,9 @@ def inline_lambda(
     with low.within(step):
         frame = low.inner_frame(closure.node, closure.frame, low.path)
         frame.env.update(every)
+        frame.call = location = low.emitter.location
         with low.inside(frame):
-            return expressions.evaluate(low, closure.node.body)
+            low.at(closure.node.body)
+            value = expressions.evaluate(low, closure.node.body)
+        low.emitter.location = location
+        return value
