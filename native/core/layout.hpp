@@ -33,8 +33,9 @@ class Layout {
 
     // `words` has one word more than a packed state: what is in it does not matter.
     int get(const std::uint64_t* words) const {
-      const std::uint64_t next = words[word + 1] << 1 << (63 - shift);
-      return low + static_cast<int>((words[word] >> shift | next) & mask);
+      const std::uint64_t* const first = words + word;
+      const std::uint64_t next = first[1] << 1 << (63 - shift);
+      return low + static_cast<int>((first[0] >> shift | next) & mask);
     }
   };
   Field field(int cell) const;

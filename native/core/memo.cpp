@@ -26,7 +26,9 @@ Memory::Memory(const Model& model, std::uint8_t* marks)
       packed_(static_cast<std::size_t>(words_)) {
   std::size_t steps = 0;
   for (const auto& thread : model.program.threads) {
-    counters_.push_back({model.layout.field(thread.pc), model.layout.field(thread.pc + 1), steps});
+    const auto high = model.layout.field(thread.pc + 1);
+    const bool wide = high.mask != 0 || high.low != 0;
+    counters_.push_back({model.layout.field(thread.pc), high, wide, steps});
     steps += thread.entries.size();
   }
   steps_.resize(steps);

@@ -35,6 +35,7 @@ class Memory {
   // The place of a thread's pc, and where its steps begin.
   struct Counter {
     Layout::Field low, high;
+    bool wide;  // the upper cell has bits: there are more boundaries than the lower one can tell
     std::size_t first;
   };
 
@@ -92,7 +93,8 @@ class Memo : private Memory {
   // The boundary at which `thread` stands in `state`.
   int boundary_of(int thread, const std::uint64_t* state) const {
     const Counter& counter = counters_[static_cast<std::size_t>(thread)];
-    return counter.low.get(state) + 128 * counter.high.get(state);
+    const int low = counter.low.get(state);
+    return counter.wide ? low + 128 * counter.high.get(state) : low;
   }
 
   // Finds or runs all alternatives of the step of `thread`, which stands at `boundary` in `state`;
