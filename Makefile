@@ -85,7 +85,7 @@ stub: $(BUILT) $(DEV)  ## Write src/mmunotify/_core.pyi and _monitor.pyi from th
 docs: $(BUILT) $(DEV)  ## Write the generated pages of docs/
 	$(BIN)/python docs/generate.py
 
-bench: $(BUILT) $(DEV)  ## Measure states per second and memory; results go to bench/out
+bench: $(BUILT) $(DEV)  ## Measure beside Spin (docs/benchmarks.md); ARGS=--page renews its figures
 	$(BIN)/python bench/run.py $(ARGS)
 
 clean:  ## Remove everything that make made

@@ -1,8 +1,8 @@
-"""The benchmark: `make bench`, or `python bench/run.py [--quick] [--runs N] [NAME ...]`.
+"""The benchmark: `make bench`, or `python bench/run.py [--quick] [--runs N] [--page] [NAME ...]`.
 
-Prints one table a bar and writes `bench/out/bench.json`. A figure that misses its bar is printed
-and is no failure: a busy machine is none. A wrong count or verdict is: then the exit is 1. Without
-Spin or a C compiler the exit is 4.
+Prints one table a bar and writes `bench/out/bench.json`, with `--page` docs/benchmarks.md too. A
+figure that misses its bar is printed and is no failure: a busy machine is none. A wrong count or
+verdict is: then the exit is 1. Without Spin or a C compiler the exit is 4.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench import machine, spin
+from bench import machine, page, spin
 from bench.bars import bug, command, counts, rate, reduced, unbounded
 from bench.options import Options
 from bench.table import Table
@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tables.append(table)
         print(f"\n{table.text}", flush=True)
     _save(asked.json, about, tables)
+    if asked.page:
+        page.write(about, tables)
     return _summary(tables)
 
 
@@ -64,9 +66,14 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--json", type=Path, default=OUT, metavar="PATH", help="bench/out/bench.json"
     )
+    parser.add_argument(
+        "--page", action="store_true", help="write the figures of docs/benchmarks.md anew"
+    )
     asked = parser.parse_args(arguments)
     if unknown := [name for name in asked.names if name not in BARS]:
         parser.error(f"no table is called {unknown[0]}; there are {', '.join(BARS)}")
+    if asked.page and (asked.names or asked.quick):
+        parser.error("the page has every table, in full: --page goes with neither NAME nor --quick")
     return asked
 
 

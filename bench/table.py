@@ -71,12 +71,18 @@ class Table:
             for line in lines
         ]
         rule = "-" * max(map(len, shown))
-        notes = [f"note: {note}" for note in self.notes]
         head = f"{self.name}: {self.title}"
-        return "\n".join([head, rule, shown[0], rule, *shown[1:], rule, *notes, *self._verdicts()])
+        body = [rule, shown[0], rule, *shown[1:], rule]
+        return "\n".join([head, *body, *self.remarks, *self.verdicts])
 
-    def _verdicts(self) -> list[str]:
-        """Return a line a bar, but one for all exact ones that are met."""
+    @property
+    def remarks(self) -> list[str]:
+        """A line a note."""
+        return [f"note: {note}" for note in self.notes]
+
+    @property
+    def verdicts(self) -> list[str]:
+        """A line a bar, but one for all exact ones that are met."""
         exact = [bar.meets for bar in self.bars if bar.exact]
         right = f"{'meets':6}  {sum(exact)} of {len(exact)} exact counts and verdicts"
         met = [right] if any(exact) else []

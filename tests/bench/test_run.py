@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from bench import machine, run, spin
 from bench.options import Options
+from bench.page import PAGE, renewed
 from bench.samples import Samples, in_turn
 from bench.table import Bar, Table
 
@@ -41,6 +42,37 @@ WRONG = Bar("states", 4, "==", 5)
 def test_text() -> None:
     """Numbers stand to the right, exact bars that are met take one line."""
     assert table(COUNT, SLOW).text == SHOWN
+
+
+def test_page() -> None:
+    """The measured part is replaced, the rest stays, and the same figures give the same page."""
+    old = PAGE.read_text(encoding="utf-8")
+    new = renewed(old, "2026-01-01", {"machine": "this one"}, [table(SLOW)])
+    assert new.partition("<!--")[0] == old.partition("<!--")[0]
+    assert "Measured on 2026-01-01.\n\n- machine: this one\n" in new
+    assert "| checker | states |\n| :-- | --: |\n| engine | 1,234,567 |\n" in new
+    assert "- MISSES ratio: 2.25x" in new
+    assert renewed(new, "2026-01-01", {"machine": "this one"}, [table(SLOW)]) == new
+    with pytest.raises(ValueError, match="has no line"):
+        renewed("# Another page\n", "2026-01-01", {}, [])
+
+
+def test_lines_of_the_page() -> None:
+    """Whatever is said beside a table is filled into 100 columns."""
+    made = table(Bar("a figure that is met " * 5, 3.5, ">=", 2.5, "x"))
+    made.notes = ["what the reader must know " * 9]
+    page = renewed(PAGE.read_text(encoding="utf-8"), "2026-01-01", {"machine": "m " * 90}, [made])
+    lines = page.splitlines()
+    assert sum(line.startswith("- ") for line in lines) >= 3
+    assert not [line for line in lines if len(line) > 100 and not line.startswith("|")]
+
+
+@pytest.mark.parametrize("also", ["rate", "--quick"])
+def test_page_has_all_tables(also: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A page of a part of the figures would lose the others."""
+    with pytest.raises(SystemExit):
+        run.main(["--page", also])
+    assert "--page goes with neither" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
