@@ -73,8 +73,8 @@ def test_vacuous_run_is_refused(guest: Guest) -> None:
 
 def test_too_many_accesses(guest: Guest) -> None:
     """A round that does not fit is refused."""
-    with pytest.raises(ValueError, match="at most 64"):
-        guest.load([Access("read", 0)] * 65)
+    with pytest.raises(ValueError, match="at most 1024"):
+        guest.load([Access("read", 0)] * 1025)
 
 
 def test_guest_that_stops_is_reported(guest: Guest) -> None:

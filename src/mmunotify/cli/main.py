@@ -37,6 +37,7 @@ _VERBS = {
     "cost": "count what the forms of invalidation cost",
     "show": "show a saved result or trace again",
     "explain": "explain an error code",
+    "litmus": "run small programs on the model and on a real guest",
     "conform": "hold the model against the running kernel, operation by operation",
     "trace": "record what the running kernel invalidates",
     "doctor": "tell what this machine permits",

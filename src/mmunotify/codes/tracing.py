@@ -67,4 +67,28 @@ TRACING: tuple[Code, ...] = (
         wrong="$ mmunotify conform --only munmapp",
         right="$ mmunotify conform --only munmap",
     ),
+    entry(
+        "E326",
+        "a litmus case that cannot be used",
+        text="""
+            A case is a small TOML file with `init`, `host`, `guest` and `exists`; the message says
+            which line of it is not understood. Pages are x and y, registers r0 to r9, everything
+            else is a flag. A thread is a text with statements between semicolons; operations of
+            the mm are for threads of the host only.
+            """,
+        wrong="""
+            $ cat case.toml
+            init = "x = 1"
+            host = ["munmap x"]
+            guest = ["munmap x; r0 = x"]
+            exists = "r0 = 1"
+            """,
+        right="""
+            $ cat case.toml
+            init = "x = 1"
+            host = ["munmap x; f = 1"]
+            guest = ["r0 = f; r1 = x"]
+            exists = "r0 = 1 and r1 != refused"
+            """,
+    ),
 )

@@ -14,6 +14,7 @@ import signal
 import struct
 import threading
 import time
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -32,7 +33,7 @@ REFUSED: Final = 0xDEAD_0000_0000_DEAD
 _GIB: Final = 1 << 30
 _HUGE: Final = 1 << 21
 _MEMORY: Final = _GIB  # where the memory under test begins, in guest addresses
-_PRIVATE_PAGES: Final = 32
+_BOX_PAGES: Final = program.SIZE // PAGE
 _TABLES, _CODE, _MAILBOXES = 0x1000, 0x10000, 0x11000  # within the guest's private memory
 _STOP: Final = signal.SIGRTMAX - 3
 _ENTRY: Final = 0x67  # present, writable, user, accessed, dirty
@@ -41,15 +42,17 @@ _LARGE: Final = 0x80
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One access of the guest: `kind` is "read", "write" or "exchange".
+    """One access of the guest: `kind` is "read", "write", "exchange" or "await".
 
-    `page` counts from the start of the memory under test, `delay` is in turns of an empty loop.
+    `page` counts from the start of the memory under test, `word` from the start of the page;
+    `delay` before the access is in turns of an empty loop.
     """
 
     kind: str
     page: int
     value: int = 0
     delay: int = 0
+    word: int = 0
 
 
 class Guest:
@@ -62,7 +65,7 @@ class Guest:
         self.memory = memory
         self.refused = [0] * cpus
         self.error: Exception | None = None
-        self._private = Memory(_PRIVATE_PAGES)
+        self._private = Memory(_MAILBOXES // PAGE + cpus * _BOX_PAGES)
         self._rounds = [0] * cpus
         self._threads: list[threading.Thread] = []
         self._work = threading.Condition()
@@ -81,12 +84,12 @@ class Guest:
         if len(accesses) > program.MAX_ACCESSES:
             raise ValueError(f"a round has at most {program.MAX_ACCESSES} accesses")
         box = self._mailbox(cpu)
-        for number, access in enumerate(accesses):
-            at = box + program.ACCESSES + number * program.ACCESS_SIZE
-            kind = ("read", "write", "exchange").index(access.kind)
-            address = _MEMORY + access.page * PAGE
-            for word, value in enumerate((kind, address, access.value, access.delay)):
-                write64(at + 8 * word, value)
+        words = array("Q")
+        for access in accesses:
+            address = _MEMORY + access.page * PAGE + 8 * access.word
+            kind = program.KINDS.index(access.kind)
+            words.extend((kind, address, access.value, access.delay))
+        ctypes.memmove(box + program.ACCESSES, words.tobytes(), 8 * len(words))
         write64(box + program.COUNT, len(accesses))
         write64(box + program.REPEAT, int(repeat))
 
@@ -101,7 +104,7 @@ class Guest:
         """Tell whether the round that was started last is over."""
         return read64(self._mailbox(cpu) + program.DONE) == self._rounds[cpu]
 
-    def wait(self, cpu: int = 0, seconds: float = 10.0) -> None:
+    def wait(self, cpu: int = 0, seconds: float = 30.0) -> None:
         """Wait for the end of the round; raise what stopped the guest, if anything did."""
         deadline = time.monotonic() + seconds
         turns = 0
@@ -123,11 +126,15 @@ class Guest:
     def results(self, count: int, cpu: int = 0) -> list[int]:
         """What the first `count` accesses of the last round read."""
         at = self._mailbox(cpu) + program.RESULTS
-        return [read64(at + 8 * number) for number in range(count)]
+        return list((ctypes.c_uint64 * count).from_address(at))
 
     def rounds(self, cpu: int = 0) -> int:
         """How many rounds `cpu` has run, repeated ones included."""
         return read64(self._mailbox(cpu) + program.ROUNDS)
+
+    def pin(self, cpu: int, processor: int) -> None:
+        """Let the thread of a virtual CPU run on one processor only."""
+        os.sched_setaffinity(self._threads[cpu].native_id or 0, {processor})
 
     # -- what KVM says --------------------------------------------------------------------------
 
@@ -210,13 +217,13 @@ class Guest:
         struct.pack_into("=Q", special, control + 40, 0xD01)  # efer: SCE LME LMA NX
         vcpu.special_registers = special
         registers = [0] * 18
-        registers[5] = _MAILBOXES + cpu * PAGE  # rdi
+        registers[5] = _MAILBOXES + cpu * program.SIZE  # rdi
         registers[16] = _CODE  # rip
         registers[17] = 0x3002  # rflags: IOPL 3
         vcpu.registers = registers
 
     def _mailbox(self, cpu: int) -> int:
-        return self._private.start + _MAILBOXES + cpu * PAGE
+        return self._private.start + _MAILBOXES + cpu * program.SIZE
 
     # -- the threads ----------------------------------------------------------------------------
 

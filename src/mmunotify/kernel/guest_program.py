@@ -16,10 +16,12 @@ __all__ = [
     "COUNT",
     "DONE",
     "GO",
+    "KINDS",
     "MAX_ACCESSES",
     "REPEAT",
     "RESULTS",
     "ROUNDS",
+    "SIZE",
     "SKIP",
     "SOURCE",
 ]
@@ -30,9 +32,13 @@ DONE: Final = 64  # guest: the number of the last round
 ROUNDS: Final = 72  # guest: how many rounds it ran
 COUNT: Final = 128  # host: how many accesses a round has
 REPEAT: Final = 136  # host: while not 0, begin again at once
-ACCESSES: Final = 256  # host: kind (0 read, 1 write, 2 exchange), address, value, delay
+ACCESSES: Final = 4096  # host: kind (of KINDS), address, value, delay
 ACCESS_SIZE: Final = 32
-RESULTS: Final = 2304  # guest: what each access read; for a write, what it wrote
+RESULTS: Final = 36864  # guest: what each access read; for a write, what it wrote
+SIZE: Final = 45056
+KINDS: Final = ("read", "write", "exchange", "await")
+"""What an access does; "await" waits a while for the word to be `value` or more."""
+
 MAX_ACCESSES: Final = (RESULTS - ACCESSES) // ACCESS_SIZE
 
 SOURCE: Final = """
@@ -54,8 +60,8 @@ go:
     mov r8, rax
 again:
     mov rcx, [rdi+128]
-    lea rsi, [rdi+256]
-    lea rbx, [rdi+2304]
+    lea rsi, [rdi+4096]
+    lea rbx, [rdi+36864]
 next:
     test rcx, rcx
     jz finished
@@ -78,7 +84,18 @@ write:
     mov [rdx], rax
     jmp store
 exchange:
+    cmp qword ptr [rsi], 2
+    jne await
     xchg [rdx], rax
+    jmp store
+await:
+    mov r9d, 5000
+look:
+    cmp [rdx], rax
+    jae store
+    pause
+    dec r9d
+    jnz look
 store:
     mov [rbx], rax
     add rsi, 32
@@ -95,10 +112,11 @@ finished:
 
 CODE: Final = bytes.fromhex(
     "4531c0b9a00f0000488b074c39c0750af390ffc975f2e610ebe94989c0488b8f80000000488db700"
-    "010000488d9f000900004885c9743f488b56184885d2740548ffcaebf6488b5608488b461048833e"
-    "007505488b02eb0e48833e017505488902eb034887024889034883c6204883c30848ffc9ebbc48ff"
-    "47484c8947404883bf88000000007595e976ffffff"
+    "100000488d9f009000004885c97459488b56184885d2740548ffcaebf6488b5608488b461048833e"
+    "007505488b02eb2848833e017505488902eb1d48833e027505488702eb1241b98813000048390273"
+    "07f39041ffc975f44889034883c6204883c30848ffc9eba248ff47484c8947404883bf8800000000"
+    "0f8577ffffffe958ffffff"
 )
 
-SKIP: Final = 0x66
+SKIP: Final = 0x80
 """The offset of `store`: where to go on after an access that memory refused."""

@@ -35,11 +35,11 @@ class Cpu:
                     if write and frame is not None:
                         frame.written = True
                     return
-                filled = self._walk(page, write)
-            if not filled and not self._fault(page, write):
+                filled = self.walk(page, write)
+            if not filled and not self.fault(page, write):
                 return
 
-    def _walk(self, page: int, write: bool) -> bool:
+    def walk(self, page: int, write: bool) -> bool:
         """Load the TLB from the page table; part of one step."""
         mm = self.mm
         frame = mm.pte[page]
@@ -49,7 +49,7 @@ class Cpu:
         mm.walked(page, write)
         return True
 
-    def _fault(self, page: int, write: bool) -> bool:
+    def fault(self, page: int, write: bool) -> bool:
         """`exc_page_fault`; tell whether to try again."""
         try:
             with self.mm.mmap_lock.read:
