@@ -9,6 +9,7 @@ from tests.protocols.under import HOLDS, First, Refuses, Second, reaped, told, u
 from mmunotify.check.scenario import Scenario
 from mmunotify.drivers.kvm import Kvm
 from mmunotify.lang.driver import EAGAIN, Driver
+from mmunotify.lang.intrinsics import might_sleep
 from mmunotify.lang.page_range import PageRange
 from mmunotify.protocols import SrcuNotifiers
 
@@ -41,6 +42,11 @@ class NeverWaits(SrcuNotifiers):
 class RefusesWithEnd(Refuses):
     def invalidate_range_end(self, rng: PageRange) -> None:
         pass
+
+
+class SleepsInEnd(Driver):
+    def invalidate_range_end(self, rng: PageRange) -> None:
+        might_sleep()
 
 
 class RefusesAlways(Driver):
@@ -88,6 +94,10 @@ def test_a_refused_section_is_unwound() -> None:
 
 def test_who_can_refuse_has_no_end() -> None:
     assert reaped("srcu", RefusesWithEnd).startswith("paired")
+
+
+def test_the_end_of_a_section_that_may_not_block_must_not_sleep() -> None:
+    assert reaped("srcu", SleepsInEnd).startswith("context")
 
 
 def test_only_what_may_not_block_is_refused() -> None:

@@ -41,6 +41,7 @@ _HOOKS = (
     "fault",
     "walk",
 )
+_LOADS = ("insert", "drop_in")  # of `SecondaryTlb`
 
 
 def require_form(driver: type[Driver]) -> None:
@@ -235,7 +236,7 @@ def _head(where: Any) -> tuple[Place | None, str]:
 
 
 def _loads_caches(driver: type[Driver]) -> bool:
-    """Tell whether the class's code has an `...insert(...)`: hardware that walks no table."""
+    """Tell whether the class's code loads a TLB itself: hardware that walks no table."""
     for cls in driver.__mro__:
         if cls in (Driver, object):
             continue
@@ -244,6 +245,6 @@ def _loads_caches(driver: type[Driver]) -> bool:
         except (OSError, TypeError, SyntaxError):
             return True
         calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
-        if any(isinstance(f, ast.Attribute) and f.attr == "insert" for f in calls):
+        if any(isinstance(f, ast.Attribute) and f.attr in _LOADS for f in calls):
             return True
     return False

@@ -331,7 +331,8 @@ def _list_changes(scenario: Scenario) -> bool:
 def _operation_threads(scenario: Scenario, mm: Mm) -> Iterator[Thread]:
     for operation in scenario.operation_classes:
         name = _name(operation)
-        yield Thread(name, operation(mm).run, role=name)
+        own = None if operation.outside or operation.foreign else mm
+        yield Thread(name, operation(mm).run, role=name, mm=own)
 
 
 def _device_threads(scenario: Scenario, drivers: tuple[Driver, ...]) -> Iterator[Thread]:

@@ -102,6 +102,11 @@ class RwSem:
             self.owner = None
             self.readers += 1
 
+    def is_held(self) -> bool:
+        """Tell whether anybody holds the semaphore (`rwsem_is_locked`); one step."""
+        with atomic():
+            return self.owner is not None or self.readers > 0
+
     def quiescent(self) -> bool:
         """Tell whether nobody holds the semaphore or waits for it."""
         return self.owner is None and self.readers == 0 and self.waiting == 0

@@ -27,7 +27,8 @@ class Thread:
     """A thread that runs `body(*args)`; a `daemon` need not finish.
 
     `role` says what it does, for reports ("munmap", "fault"); `mmu` is "primary" or "secondary"
-    and selects the side of the report its lane is on.
+    and selects the side of the report its lane is on. `mm` is the address space whose thread it is
+    (`current->mm`), None for a kernel thread and for other processes.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Thread:
         daemon: bool = False,
         role: str = "",
         mmu: str = "primary",
+        mm: Any = None,
     ) -> None:
         self.name = name
         self.body = body
@@ -45,6 +47,7 @@ class Thread:
         self.daemon = daemon
         self.role = role
         self.mmu = mmu
+        self.mm = mm
         self.preempt_count = Counter(high=7)
 
 

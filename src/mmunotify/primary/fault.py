@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmunotify.lang.driver import EFAULT
-from mmunotify.lang.intrinsics import might_sleep, wait_until
+from mmunotify.lang.intrinsics import might_sleep, require, wait_until
 from mmunotify.lang.page_range import Event, PageRange
 from mmunotify.primary.frame import Frame, Owner
 
@@ -96,4 +96,5 @@ def wp_page_copy(mm: Mm, page: int) -> None:
 def hmm_range_fault(mm: Mm, page: int, write: bool) -> Frame:
     """Return the frame at `page` without a reference; the caller holds `mmap_lock.read`."""
     might_sleep()
+    require("context", mm.mmap_lock.is_held(), "hmm_range_fault without mmap_lock")
     return faultin_page(mm, page, write, get=False)

@@ -21,6 +21,7 @@ class Ksm(Operation):
 
     name = "ksm"
     function = "try_to_merge_one_page"
+    outside = True
     frames = 1
 
     def __init__(self, mm: Mm, page: int | None = None) -> None:

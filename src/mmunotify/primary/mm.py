@@ -20,7 +20,11 @@ from mmunotify.lang.table import Table
 from mmunotify.primary.fault import hmm_range_fault
 from mmunotify.primary.frame import Frame, Owner, References
 from mmunotify.primary.ghost import Ghost
-from mmunotify.primary.gup import get_user_pages_fast
+from mmunotify.primary.gup import (
+    get_user_page_fast_only,
+    get_user_pages_fast,
+    get_user_pages_remote,
+)
 
 if TYPE_CHECKING:
     from mmunotify.primary.cpu import Cpu
@@ -155,8 +159,11 @@ class Mm:
             return frame
 
     def walked(self, page: int, write: bool) -> None:
-        """Hardware read an entry and sets its accessed and dirty bits; part of its step."""
-        if write:
+        """Hardware read an entry and sets its accessed and dirty bits; part of its step.
+
+        Only a writable entry becomes dirty.
+        """
+        if write and self.pte_write[page]:
             self.ghost.write_granted(page)
         if self.ghost.watches_age:
             self.pte_young[page] = True
@@ -207,6 +214,17 @@ class Mm:
         Raises EFAULT where nothing is mapped, or not for writing, and ENOMEM.
         """
         return get_user_pages_fast(self, page, write)
+
+    def get_user_page_fast_only(self, page: int, write: bool) -> Frame | None:
+        """Return the frame at `page` with a reference taken, or None where that takes a fault.
+
+        Never sleeps and takes no lock (`get_user_page_fast_only`).
+        """
+        return get_user_page_fast_only(self, page, write)
+
+    def get_user_pages_remote(self, page: int, write: bool) -> Frame:
+        """As `get_user_page`, for a caller that holds `mmap_lock.read`, as of another process."""
+        return get_user_pages_remote(self, page, write)
 
     def hmm_range_fault(self, page: int, write: bool) -> Frame:
         """Return the frame at `page` without a reference (`hmm_range_fault`), faulting it in.

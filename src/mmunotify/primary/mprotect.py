@@ -46,6 +46,7 @@ class ClearRefs(Operation):
 
     name = "clear_refs"
     function = "clear_refs_write"
+    outside = True
 
     def __init__(self, mm: Mm, page: int | None = None) -> None:
         super().__init__(mm, page)

@@ -15,15 +15,16 @@ __all__ = ["OPERATIONS", "Operation"]
 class Operation:
     """The base of all operations; `run` is the body of a thread.
 
-    `name` is what scenarios call it, `function` the kernel function it models. A `foreign` one is
-    run by a kernel thread or another process: it is no user of the mm and may overlap its exit.
-    `pages` is the smallest address space that it makes sense in, `frames` how many frames it needs
-    beside those that are mapped. Without a `page` each run picks any one.
+    `name` is what scenarios call it, `function` the kernel function it models. An `outside` one is
+    run by a kernel thread or another process; a `foreign` one, too, and as no user of the mm it may
+    overlap its exit. `pages` is the smallest address space that it makes sense in, `frames` how
+    many frames it needs beside those that are mapped. Without a `page` each run picks any one.
     """
 
     name = ""
     function = ""
     foreign = False
+    outside = False
     pages = 1
     frames = 0
 

@@ -11,6 +11,7 @@ from mmunotify.lang.intrinsics import atomic
 from mmunotify.lang.page_range import PageRange
 from mmunotify.lang.pages import Pages
 from mmunotify.lang.table import Table
+from mmunotify.primary.fault_handle import TlbFaultHandle
 from mmunotify.primary.frame import Frame, References
 from mmunotify.primary.tlb_cache import TlbCache
 
@@ -23,8 +24,9 @@ class SecondaryTlb:
     The hardware walks the driver's `spte` table. Three tables are optional beside it: `writable`
     (without it every translation may write), `accessed` (the hardware sets it when it loads a
     translation; without it the driver cannot tell that a page is young). A driver without `spte`
-    and `walk` loads the caches itself, by `insert`. One whose `spte` is `mm.pte` shares the CPUs'
-    page table, and its hardware sets the accessed and dirty bits there.
+    and `walk` loads the caches itself, by `insert`, or, if it has a `TlbFaultHandle` as `tfh`, by
+    `drop_in`. One whose `spte` is `mm.pte` shares the CPUs' page table, and its hardware sets the
+    accessed and dirty bits there.
     """
 
     def __init__(self, driver: Driver, devices: int = 1) -> None:
@@ -35,6 +37,7 @@ class SecondaryTlb:
         self.shares = getattr(driver, "spte", None) is driver.mm.pte
         self.writable: Table[bool] | None = getattr(driver, "writable", None)
         self.accessed: Table[bool] | None = getattr(driver, "accessed", None)
+        self.tfh: TlbFaultHandle | None = getattr(driver, "tfh", None)
         # Ghosts: the hardware loaded a translation of the page since the page was last found
         # young; a section is at work on the page, so that the driver may forget that.
         self.used: Table[bool] = Table(self.pages, False)
@@ -43,7 +46,7 @@ class SecondaryTlb:
     @property
     def distinguishes_writes(self) -> bool:
         """Whether there are translations that may read but not write."""
-        return self.writable is not None
+        return self.writable is not None or self.tfh is not None
 
     # -- what drivers call ----------------------------------------------------------------------
 
@@ -52,18 +55,31 @@ class SecondaryTlb:
         with atomic():
             for cache in self.caches:
                 cache.flush()
+            if self.tfh is not None:
+                self.tfh.invalidate()
 
     def flush_range(self, rng: PageRange) -> None:
         """Flush `rng` from all devices, and wait until that is done."""
         with atomic():
             for cache in self.caches:
                 cache.flush_range(rng)
+            if self.tfh is not None:
+                self.tfh.invalidate()
 
     def insert(self, page: int, frame: Frame, write: bool = True) -> None:
         """Load a translation into all devices: for hardware that does not walk a table."""
         with atomic():
             for cache in self.caches:
                 cache.insert(page, frame, write)
+
+    def drop_in(self, since: int, page: int, frame: Frame, write: bool) -> None:
+        """Answer the fault that `self.tfh.read()` returned `since` for (`tfh_write_restart`).
+
+        The hardware ignores it if an invalidate has crossed the fault.
+        """
+        with atomic():
+            if self.tfh is not None and not self.tfh.crossed(since):
+                self.insert(page, frame, write)
 
     # -- what the hardware does -----------------------------------------------------------------
 

@@ -68,7 +68,11 @@ class SrcuNotifiers(Subscriptions):
         """`mn_hlist_invalidate_end`."""
         if rng.blockable:
             might_sleep()
+        else:
+            current().preempt_count += 1  # non_block_start
         super().invalidate_range_end(rng)
+        if not rng.blockable:
+            current().preempt_count -= 1  # non_block_end
 
     def arch_invalidate_secondary_tlbs(self, rng: PageRange) -> None:
         """`__mmu_notifier_arch_invalidate_secondary_tlbs`; the page-table lock may be held."""
