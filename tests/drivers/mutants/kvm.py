@@ -1,56 +1,12 @@
-"""The mutants of the KVM driver: each line that protects something, removed or altered.
-
-A mutant is the driver's source with a text replaced, imported as a file of its own, so that what a
-check says of it has real lines. `CAUGHT` is a table: the mutant, the scenario that is enough, and
-the property that fails there. `SURVIVORS` are those that no scenario tells from the driver, with
-the reason, and a scenario in which the difference could show first.
-"""
+"""The mutants of the KVM driver."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from tests.drivers.mutant import Caught, Mutants, Survivor, outdented
 
-import mmunotify.drivers.kvm
+from mmunotify.drivers.kvm import Kvm
 
-__all__ = ["CAUGHT", "SURVIVORS", "Caught", "Survivor", "written"]
-
-SOURCE = Path(mmunotify.drivers.kvm.__file__)
-
-Edit = tuple[str, str]
-"""A text that is in the driver exactly once, and what stands there instead."""
-
-
-@dataclass(frozen=True)
-class Caught:
-    """A mutant that violates `property` in `scenario`."""
-
-    name: str
-    scenario: str
-    property: str
-    edits: tuple[Edit, ...]
-
-
-@dataclass(frozen=True)
-class Survivor:
-    """A mutant that violates nothing, and why."""
-
-    name: str
-    scenario: str
-    reason: str
-    edits: tuple[Edit, ...]
-
-
-def written(folder: Path, mutant: Caught | Survivor) -> Path:
-    """Write a mutant into `folder` and return its file."""
-    text = SOURCE.read_text(encoding="utf-8")
-    for old, new in mutant.edits:
-        assert text.count(old) == 1, f"{old!r} is in the driver {text.count(old)} times"
-        text = text.replace(old, new)
-    path = folder / f"{mutant.name}.py"
-    path.write_text(text, encoding="utf-8")
-    return path
-
+__all__ = ["KVM"]
 
 # -- parts of the driver -----------------------------------------------------------------------
 
@@ -112,11 +68,6 @@ SET = """\
             self.spte[page] = frame
             self.writable[page] = write
             self.accessed[page] = frame is not None"""
-
-
-def outdented(text: str) -> str:
-    """Return lines one level further out."""
-    return "".join(line.removeprefix("    ") for line in text.splitlines(keepends=True))
 
 
 # -- what is caught ----------------------------------------------------------------------------
@@ -445,3 +396,5 @@ SURVIVORS = (
         (("                self.accessed[page] = False\n", ""),),
     ),
 )
+
+KVM = Mutants(Kvm, CAUGHT, SURVIVORS)
