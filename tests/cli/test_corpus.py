@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -25,12 +26,14 @@ def trial() -> Trial:
 def test_table(capsys: Printed) -> None:
     """A line for each, from several processes, and a sum."""
     assert main(["corpus", "c3", "C3", "--workers", "2"]) == Exit.HOLDS
-    head, one, two, empty, total = capsys.readouterr().out.splitlines()
+    head, one, two, empty, walk, total = capsys.readouterr().out.splitlines()
     assert head.split()[:3] == ["bug", "what", "class"]
     assert one.startswith("C3   invlpg drops an spte")
     assert one.rsplit(maxsplit=1)[0] == two.rsplit(maxsplit=1)[0]
+    assert one.split()[-3] == "walk"
     assert "no_stale_translation" in one
     assert not empty
+    assert walk.startswith("walk: found by random walks")
     assert total.startswith("2 bugs, every one found; every fix holds")
 
 
@@ -75,6 +78,15 @@ def test_exit_codes(trial: Trial, monkeypatch: pytest.MonkeyPatch, capsys: Print
     assert "NOT FOUND: HOLDS" in rows
     assert verb._sum([replace(trial, buggy=trial.fixed)]) == "\nnot found: C3\n"
     assert "still violated: C3" in verb._sum([replace(trial, fixed=trial.buggy)])
+
+
+def test_page_of_one(tmp_path: Path, capsys: Printed) -> None:
+    """The page of the interleaving; of one bug only."""
+    page = tmp_path / "bug.html"
+    assert main(["corpus", "C3", "--html", str(page)]) == Exit.HOLDS
+    assert "no_stale_translation" in page.read_text()
+    assert main(["corpus", "C3", "C4", "--html", str(page)]) == Exit.ERROR
+    assert "the page of one bug" in capsys.readouterr().err
 
 
 def test_unknown(capsys: Printed) -> None:

@@ -7,7 +7,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from mmunotify.cli.screen import put, uses_color, width
-from mmunotify.errors import Exit
+from mmunotify.errors import Diagnostic, DiagnosticError, Exit
 
 if TYPE_CHECKING:
     from mmunotify.corpus.bug import Bug
@@ -16,34 +16,41 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 _TITLE = 44
+_WALK = "walk"  # found by random walks, before any state was stored
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
     add("ids", nargs="*", metavar="ID", help="only these, as in C3; one alone is shown in full")
-    add("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    add("--workers", type=int, metavar="N", help="processes (default: one a core)")
     add("--json", metavar="PATH", help="save the table (- for standard output)")
+    add("--html", metavar="PATH", help="write the report page of one bug")
     add("--all-steps", action="store_true", help="never collapse steps")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check both models of every bug, and show what came out."""
-    from mmunotify.check.options import Options
+    from mmunotify.check.options import Options, cores
     from mmunotify.corpus.registry import bugs, wanted
     from mmunotify.corpus.trial import tried
     from mmunotify.trace.file import require_writable, write_atomically
 
-    Options(workers=arguments.workers)  # says what is wrong with the number
-    if arguments.json and arguments.json != "-":
-        require_writable(arguments.json)
+    workers = cores() if arguments.workers is None else arguments.workers
+    Options(workers=workers)  # says what is wrong with the number
+    for path in (arguments.json, arguments.html):
+        if path and path != "-":
+            require_writable(path)
+    if arguments.html and len(arguments.ids) != 1:
+        what = "--html writes the page of one bug, and one has to be named"
+        raise DiagnosticError(Diagnostic("E304", None, what, fix="mmunotify corpus C3 --html PATH"))
     chosen = wanted(arguments.ids) if arguments.ids else bugs()
     trials = []
     quiet = arguments.json == "-"
     alone = len(arguments.ids) == 1 and not quiet
     if not quiet and not alone:
         put(_head())
-    for bug, trial in zip(chosen, tried([b.id for b in chosen], arguments.workers), strict=True):
+    for bug, trial in zip(chosen, tried([b.id for b in chosen], workers), strict=True):
         trials.append(trial)
         if alone:
             put(_in_full(bug, trial, arguments))
@@ -51,6 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
             put(_row(bug, trial))
     if not quiet and not alone:
         put(_sum(trials))
+    if arguments.html:
+        from mmunotify.report.html import write_page
+
+        write_page(arguments.html, trials[0].buggy)
     if arguments.json:
         data = _json(chosen, trials)
         put(data) if quiet else write_atomically(arguments.json, data.encode())
@@ -78,7 +89,7 @@ def _row(bug: Bug, trial: Trial) -> str:
     holds = f"{fixed:,}" if trial.holds else trial.fixed.property or trial.fixed.verdict
     return (
         f"{bug.id:5}{bug.title:{_TITLE}} {bug.kind.value:5} {_violates(trial):22} "
-        f"{trial.steps:5} {buggy:7,} {holds:>7} {trial.seconds:5.1f}\n"
+        f"{trial.steps:5} {f'{buggy:,}' if buggy else _WALK:>7} {holds:>7} {trial.seconds:5.1f}\n"
     )
 
 
@@ -89,14 +100,16 @@ def _violates(trial: Trial) -> str:
 
 
 def _sum(trials: list[Trial]) -> str:
+    lines = []
+    if any(t.found and not t.states[0] for t in trials):
+        lines.append(f"{_WALK}: found by random walks, before the search of all states began")
     missed = [t.id for t in trials if not t.found]
     broken = [t.id for t in trials if not t.holds]
-    lines = []
     if missed:
         lines.append(f"not found: {', '.join(missed)}")
     if broken:
         lines.append(f"fixed, and still violated: {', '.join(broken)}")
-    if not lines:
+    if not missed and not broken:
         states = sum(t.states[1] for t in trials)
         seconds = sum(t.seconds for t in trials)
         lines.append(

@@ -109,7 +109,7 @@ BUG = Bug(
         "first one still has them in its TLB."
     ),
     fix="Flush before the i_mmap lock is dropped.",
-    commits=(Commit("a4a118f2eead", Seen.CVE),),
+    commits=(Commit("a4a118f2eead", Seen.MAIL),),
     cve="CVE-2021-4002",
     note=(
         "Relatives are CVE-2025-38084 (081056dc00a2) and CVE-2025-38085 (1013af4f585f). The TLB "

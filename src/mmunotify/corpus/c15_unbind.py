@@ -50,7 +50,7 @@ BUG = Bug(
         "the GPU writes to them. It is the order that the mail of April 2008 calls unsafe."
     ),
     fix="Flush the GPU's TLB before the pages are given back.",
-    commits=(Commit("7938d61591d3", Seen.CVE),),
+    commits=(Commit("7938d61591d3", Seen.MAIL),),
     cve="CVE-2022-0330",
     buggy=Case(PutsUnflushed, SCENARIOS[0]),
     fixed=Case(FlushesFirst, SCENARIOS[0]),

@@ -70,11 +70,7 @@ BUG = Bug(
     fix="The work item does not drop the last hold itself.",
     commits=(Commit("6225bb3a88d2", Seen.CVE),),
     cve="CVE-2022-49133",
-    note=(
-        "How the commit does it was not read; the model uses mmput_async. CVE-2023-52632 "
-        "(2a9de42e8d3c) is the variant in which the work waits for the SRCU section that release "
-        "is in."
-    ),
+    note="How the commit does it was not read; the model uses mmput_async.",
     buggy=Case(WorkPuts, SCENARIOS[0]),
     fixed=Case(WorkPutsAsync, SCENARIOS[0]),
 )
