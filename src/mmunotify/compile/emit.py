@@ -6,7 +6,7 @@ next one; what no other thread sees costs no step (marks are removed at layout).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -54,18 +54,18 @@ class Noted(Enum):
 class Note:
     """No instruction: what happens here to the variable `variable`.
 
-    `error`: what to say of a use that some way reaches without the variable being bound.
+    `error` makes what to say of a use that some way reaches without the variable being bound.
     """
 
     noted: Noted
     variable: int
-    error: Diagnostic | None = None
+    error: Callable[[], Diagnostic] | None = None
 
 
 Arg = int | Reg | Address | Label | Message | tuple[int, ...]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Item:
     """One instruction (`op`), or a label (`label`), or a step mark (`op` STEP), or a note.
 
@@ -81,6 +81,9 @@ class Item:
     kept: bool = False
     scopes: frozenset[int] = frozenset()
     note: Note | None = None
+    # What `flow` has found out about the arguments, which never change; None: not asked yet.
+    reads: tuple[Reg, ...] | None = field(default=None, init=False)
+    writes: tuple[Reg, ...] | None = field(default=None, init=False)
 
 
 class Emitter:
@@ -127,7 +130,9 @@ class Emitter:
         if op in (Op.JMP, Op.FAIL, Op.END):
             self.dead = True
 
-    def note(self, noted: Noted, variable: int, error: Diagnostic | None = None) -> None:
+    def note(
+        self, noted: Noted, variable: int, error: Callable[[], Diagnostic] | None = None
+    ) -> None:
         """Append a note, unless this place cannot be reached."""
         if not self.dead:
             self.items.append(Item(None, note=Note(noted, variable, error)))

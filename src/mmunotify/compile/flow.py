@@ -6,7 +6,7 @@ of straight code and then, where it is asked for, item by item.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cached_property
 
 from mmunotify.compile.emit import Arg, Item, Message, Note, Noted
@@ -29,36 +29,41 @@ _READS, _WRITES, _TARGETS = _fields(Role.READ), _fields(Role.WRITE), _fields(Rol
 _FAILURES = _fields(Role.FAILURE)
 
 
-def reads(item: Item) -> Iterator[Reg]:
-    """Yield the registers an item reads, those a failure would show included."""
+def reads(item: Item) -> tuple[Reg, ...]:
+    """Return the registers an item reads, those a failure would show included."""
+    found = item.reads
+    if found is None:
+        found = item.reads = _shown(item, _at(item, _READS)) if item.op is not None else ()
+    return found
+
+
+def writes(item: Item) -> tuple[Reg, ...]:
+    """Return the registers an item writes."""
+    found = item.writes
+    if found is None:
+        found = item.writes = _at(item, _WRITES) if item.op is not None else ()
+    return found
+
+
+def _at(item: Item, fields: list[tuple[int, ...]]) -> tuple[Reg, ...]:
+    args = item.args
+    return tuple([arg for n in fields[item.op] if isinstance(arg := args[n], Reg)])  # type: ignore[index]
+
+
+def _shown(item: Item, regs: tuple[Reg, ...]) -> tuple[Reg, ...]:
+    """Return `regs` and those that the item's failure shows."""
+    for n in _FAILURES[item.op]:  # type: ignore[index]
+        message = item.args[n]
+        if isinstance(message, Message) and message.operands:
+            regs = (*regs, *(o for o in message.operands if isinstance(o, Reg)))
+    return regs
+
+
+def targets(item: Item) -> list[int]:
+    """Return the numbers of the labels an item may jump to."""
     if item.op is None:
-        return
-    for n in _READS[item.op]:
-        arg = item.args[n]
-        if isinstance(arg, Reg):
-            yield arg
-    for n in _FAILURES[item.op]:
-        arg = item.args[n]
-        if isinstance(arg, Message):
-            yield from (o for o in arg.operands if isinstance(o, Reg))
-
-
-def writes(item: Item) -> Iterator[Reg]:
-    """Yield the registers an item writes."""
-    if item.op is None:
-        return
-    for n in _WRITES[item.op]:
-        arg = item.args[n]
-        if isinstance(arg, Reg):
-            yield arg
-
-
-def targets(item: Item) -> Iterator[int]:
-    """Yield the numbers of the labels an item may jump to."""
-    if item.op is None:
-        return
-    for n in _TARGETS[item.op]:
-        yield item.args[n].number  # type: ignore[union-attr]
+        return []
+    return [item.args[n].number for n in _TARGETS[item.op]]  # type: ignore[union-attr]
 
 
 def bits_of(regs: Iterable[Reg]) -> int:
@@ -84,13 +89,15 @@ class Flow:
     @cached_property
     def successors(self) -> list[tuple[int, ...]]:
         """Where control may go from each item."""
-        places, last = self.places, len(self.items) - 1
+        places = self.places
         found: list[tuple[int, ...]] = []
-        for number, item in enumerate(self.items):
-            jumps = tuple(places[t] for t in targets(item) if t in places)
-            if item.op not in _LAST and number < last:
-                jumps = (*jumps, number + 1)
-            found.append(jumps)
+        for number, item in enumerate(self.items, 1):
+            jumps = [places[t] for t in targets(item) if t in places]
+            if item.op not in _LAST:
+                jumps.append(number)
+            found.append(tuple(jumps))
+        if found and found[-1][-1:] == (len(found),):
+            found[-1] = found[-1][:-1]  # nothing follows the last
         return found
 
     @cached_property
@@ -201,7 +208,7 @@ class Flow:
         stack: list[int] = []
         on_stack: set[int] = set()
         found: list[set[int]] = []
-        for root in range(len(self.items)):
+        for root in self._between_jumps_back():
             if root in index or self.items[root].op is Op.STEP:
                 continue
             work = [(root, iter(self._going_on(root)))]
@@ -229,6 +236,15 @@ class Flow:
                         on_stack.difference_update(stack[at:])
                         del stack[at:]
         return found
+
+    def _between_jumps_back(self) -> range:
+        """Return the numbers of items among which all cycles are."""
+        back = [
+            (min(ways), number)
+            for number, ways in enumerate(self.successors)
+            if ways and min(ways) <= number
+        ]
+        return range(min(to for to, _ in back), back[-1][1] + 1) if back else range(0)
 
     def _going_on(self, number: int) -> list[int]:
         return [s for s in self.successors[number] if self.items[s].op is not Op.STEP]

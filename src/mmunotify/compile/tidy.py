@@ -5,7 +5,6 @@ None of them changes which steps there are, except that accesses nobody else can
 
 from __future__ import annotations
 
-from collections import Counter as Tally
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -104,7 +103,7 @@ def _turned(items: list[Item]) -> list[Item]:
             before is not None
             and before.op in _OPPOSITE
             and item.op is Op.JMP
-            and _falls_to(items, number + 1, next(targets(before)))
+            and _falls_to(items, number + 1, targets(before)[0])
         ):
             args = (*before.args[:-1], item.args[0])
             result[-1] = Item(_OPPOSITE[before.op], args, before.location)
@@ -118,7 +117,7 @@ def _without_empty_jumps(items: list[Item]) -> list[Item]:
     kept = [i for i in items if i.label is None or i.label.number in used]
     result: list[Item] = []
     for number, item in enumerate(kept):
-        if item.op is Op.JMP and _falls_to(kept, number + 1, next(targets(item))):
+        if item.op is Op.JMP and _falls_to(kept, number + 1, targets(item)[0]):
             continue
         result.append(item)
     return result
@@ -140,7 +139,7 @@ def _falls_to(items: list[Item], number: int, target: int) -> bool:
 
 def _propagated(items: list[Item]) -> list[Item]:
     """Read the source of a copy in place of the copy, wherever the source is still the same."""
-    defs: Tally[Reg] = Tally(r for item in items for r in writes(item))
+    defs = _tally(items, writes)
     copies: dict[Reg, tuple[int, Reg]] = {}  # a copy: its number and its source
     for item in items:
         if item.op is not Op.MOV:
@@ -199,19 +198,27 @@ def _without_unread(items: list[Item], result: Reg | None) -> list[Item]:
     ]
 
 
+def _tally(items: list[Item], regs: Callable[[Item], tuple[Reg, ...]]) -> dict[Reg, int]:
+    """Count how often each register is among those that `regs` gives for an item."""
+    found: dict[Reg, int] = {}
+    for item in items:
+        for reg in regs(item):
+            found[reg] = found.get(reg, 0) + 1
+    return found
+
+
 def _merge_copies(items: list[Item]) -> list[Item]:
     """Join a copy with the one instruction before or after it."""
-    uses: Tally[Reg] = Tally(r for item in items for r in reads(item))
-    defs: Tally[Reg] = Tally(r for item in items for r in writes(item))
+    uses, defs = _tally(items, reads), _tally(items, writes)
 
     def once(arg: Arg) -> bool:
-        return isinstance(arg, Reg) and not arg.name and uses[arg] == 1 and defs[arg] == 1
+        return isinstance(arg, Reg) and not arg.name and uses.get(arg) == 1 and defs.get(arg) == 1
 
     result: list[Item] = []
     for item in items:
         before = result[-1] if result else None
         merged = None
-        if before is not None and before.op is not None and item.op is not None:
+        if before is not None and (before.op is Op.MOV or item.op is Op.MOV):
             merged = _forward(before, item, once) or _backward(before, item, once)
         if merged is not None:
             result[-1] = merged

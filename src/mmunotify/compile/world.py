@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -56,16 +57,16 @@ def compile_world(
     objects = Objects(_roots(world))
     covered = Covered(frozenset(cover_files), frozenset(f.__code__ for f in cover_functions))
     chosen = None if properties is None else frozenset(properties)
-    with _deep():
+    with _uncollected(), _deep():
         while True:
             session = Session(objects, covered, chosen)
             done = _lowered(session, units)
             if not session.adopted:
                 break
-    _report(done)
-    lowered = [d.result for d in done if isinstance(d.result, Lowered)]
-    judges = [d.result for d in done if isinstance(d.result, Judge) and _matters(d.result)]
-    return assemble(session, lowered, judges, _pages(objects))
+        _report(done)
+        lowered = [d.result for d in done if isinstance(d.result, Lowered)]
+        judges = [d.result for d in done if isinstance(d.result, Judge) and _matters(d.result)]
+        return assemble(session, lowered, judges, _pages(objects))
 
 
 def _matters(judge: Judge) -> bool:
@@ -106,7 +107,8 @@ class _Done:
                     self.errors[diagnostic.code, diagnostic.place] = diagnostic
         for note in flow.unbound():
             if note.error is not None:
-                self.errors[note.error.code, note.error.place] = note.error
+                error = note.error()
+                self.errors[error.code, error.place] = error
 
 
 def _threads(world: World) -> Iterator[_Unit]:
@@ -223,6 +225,22 @@ def _deep() -> Iterator[None]:
         yield
     finally:
         sys.setrecursionlimit(before)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Do without the collection of garbage while the block lasts.
+
+    Nearly all that a compilation makes stays until its end: looking for what does not is a seventh
+    of the time.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 # -- errors ---------------------------------------------------------------------------------------

@@ -70,6 +70,7 @@ class VariableFact:
     cls: Any = None  # its class, for a structure
     growth: int = 0
     grown_in: int = -1
+    relied_in: int = -1  # the lowering whose code relies on it
 
 
 class Path:
@@ -290,6 +291,19 @@ class Lowering:
                 place = Place(call.file, call.line, call.column, call.end_column)
                 return place, (f"found in {note}",)
         return None, (f"found in {note}",)
+
+    def later(self, refuse: Callable[[], Refused]) -> Callable[[], Diagnostic]:
+        """Return what makes the diagnostic of a refusal here, once lowering is over.
+
+        Few of them are ever needed, and each has to find out where it is.
+        """
+        frame, stack = self.frame, list(self.stack)
+
+        def made() -> Diagnostic:
+            self.frame, self.stack = frame, stack
+            return refuse().diagnostic
+
+        return made
 
     def note(self, refused: Refused) -> None:
         """Remember an error and go on."""

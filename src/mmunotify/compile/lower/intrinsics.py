@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from mmunotify.compile.emit import Message, literally
@@ -51,6 +52,9 @@ def function(
     return known(low, [*arguments, *keywords.values()], node)
 
 
+_signature = cache(inspect.signature)  # of the intrinsics and the containers' methods, no others
+
+
 def _check_arguments(
     low: Lowering,
     python: Any,
@@ -58,7 +62,7 @@ def _check_arguments(
     keywords: dict[str, Value],
     node: ast.AST,
 ) -> None:
-    signature = inspect.signature(python)
+    signature = _signature(python)
     try:
         signature.bind(*arguments, **keywords)
     except TypeError as error:

@@ -133,6 +133,7 @@ def _assigned(
     if fact.width is not None:
         raise _mixed(low, node, place.name, "a tuple", operands.described(low, value))
     _learn(low, fact, place.name, value, node)
+    fact.relied_in = low.storages.lowering
     if isinstance(fact.only, Const):
         return fact.only
     if not isinstance(current, Dyn):
@@ -187,7 +188,7 @@ def _learn(low: Lowering, fact: VariableFact, name: str, value: Value, node: ast
         return
     if fact.only is not MANY and not _same_constant(fact.only, value):
         fact.only = MANY
-        low.changed()
+        _changed(low, fact)
     if wider != fact.type:
         _grow(low, fact, wider, name, node)
 
@@ -199,7 +200,13 @@ def _grow(low: Lowering, fact: VariableFact, wider: Type, name: str, node: ast.A
     if fact.growth > _GROWTH:
         raise operands.no_bound(low, node, name)
     fact.type = wider
-    low.changed()
+    _changed(low, fact)
+
+
+def _changed(low: Lowering, fact: VariableFact) -> None:
+    """Lower again what relied on less: nothing, where this is the first assignment there."""
+    if fact.relied_in == low.storages.lowering:
+        low.changed()
 
 
 def _learn_object(low: Lowering, fact: VariableFact, value: Const, node: ast.AST) -> None:
@@ -249,8 +256,7 @@ def read(low: Lowering, node: ast.Name) -> Value:
 
 
 def _read_variable(low: Lowering, variable: Variable, node: ast.Name) -> Value:
-    error = _unbound(low, node).diagnostic
-    low.emitter.note(Noted.USED, variable.number, error)
+    low.emitter.note(Noted.USED, variable.number, low.later(lambda: _unbound(low, node)))
     return _copied(low, variable.value) if variable.value is not None else POISON
 
 
@@ -304,7 +310,7 @@ def delete(low: Lowering, node: ast.Name) -> None:
         if low.frame.env.pop(node.id, None) is None:
             raise _unbound(low, node)
         return
-    low.emitter.note(Noted.USED, variable.number, _unbound(low, node).diagnostic)
+    low.emitter.note(Noted.USED, variable.number, low.later(lambda: _unbound(low, node)))
     if variable.value is not None:
         for reg in operands.registers(variable.value):
             low.emitter.emit(Op.CONST, reg, resting(reg.type))
