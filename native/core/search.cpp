@@ -29,6 +29,8 @@ Result Search::run(const Options& options, const Report& report) {
     Limits limits = options.limits;
     limits.max_seconds -= passed.count();
     look_for_cycles(limits, report, result);
+    const std::chrono::duration<double> all = std::chrono::steady_clock::now() - began;
+    result.progress.seconds += all.count() - passed.count();
   }
   finish(result);
   return result;

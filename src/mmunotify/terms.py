@@ -24,6 +24,8 @@ PROPERTIES: dict[str, str] = {
     "aging_not_lost": "a page some secondary used since the last scan is reported young",
     "context": "nothing sleeps in atomic context",
     "no_deadlock": "no state in which an unfinished thread can never move",
+    "progress": "no fault, registration or removal waits for ever although everybody is treated "
+    "fairly",
     "quiescent": "when all threads are done, counts, references and locks are back",
     "assertion": "the driver's own assertions hold",
     "bounds": "no counter leaves its bounds, no table is used with a key it lacks",

@@ -11,6 +11,7 @@ from tests.check.handmade import Assembler, abba, found
 from tests.check.handmade_kvm import Kvm
 
 from mmunotify.check.schedule import (
+    Lasso,
     Move,
     Schedule,
     ScheduleError,
@@ -161,6 +162,17 @@ def test_strings_round_trip(moves: list[Move]) -> None:
     assert decode(text) == (IDENTITY, tuple(moves))
     assert set(text) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
     assert text[0] != "-"
+
+
+@given(st.lists(MOVES, max_size=20), st.lists(MOVES, min_size=1, max_size=20))
+def test_strings_say_where_a_cycle_begins(stem: list[Move], loop: list[Move]) -> None:
+    """What repeats for ever is told from the way there."""
+    text = encode(Lasso((*stem, *loop), len(stem)), IDENTITY)
+    found = decode(text)[1]
+    assert isinstance(found, Lasso)
+    assert (found, found.loop) == ((*stem, *loop), len(stem))
+    assert text.count(".") == 3
+    assert encode((*stem, *loop), IDENTITY) != text
 
 
 @given(st.lists(MOVES, min_size=1, max_size=20), st.data())

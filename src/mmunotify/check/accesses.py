@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from mmunotify.check.schedule import Move, Schedule, replay
-from mmunotify.check.violation import Violation
+from mmunotify.check.lasso import obligation_cells
+from mmunotify.check.schedule import Lasso, Move, Schedule, replay
+from mmunotify.check.violation import Kind, Violation
 from mmunotify.ir import interp
 from mmunotify.ir.interp import Observer, State
 from mmunotify.ir.ops import OPS, Op, Role
@@ -104,6 +106,17 @@ class Recording:
     states: tuple[State, ...]
     steps: tuple[Accesses, ...]
     violation: Violation | None
+
+    @cached_property
+    def ghosts(self) -> frozenset[int]:
+        """The cells that say what is pending: no step reads them, so they are not told of."""
+        return frozenset(obligation_cells(self.program))
+
+    @property
+    def loop(self) -> int:
+        """The step from which on all repeats for ever, or -1."""
+        cyclic = self.violation is not None and self.violation.kind is Kind.CYCLE
+        return self.schedule.loop if cyclic and isinstance(self.schedule, Lasso) else -1
 
     def changed(self, step: int) -> tuple[int, ...]:
         """Return the stored cells that a step changed, pcs left out."""

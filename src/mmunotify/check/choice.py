@@ -22,13 +22,15 @@ from mmunotify.terms import PROPERTIES, nearest
 __all__ = ["chosen_scenarios"]
 
 _LISTED = 20
+_ENDLESS = "/endless"
 
 
 def chosen_scenarios(subject: Subject, options: Options) -> list[Scenario]:
     """Return the scenarios that the options ask for; raise `DiagnosticError` E304 or E309.
 
     Own ones come first and replace standard ones of the same name. Operations joined by `+` are a
-    scenario, too, in any combination that the kernel admits.
+    scenario, too, in any combination that the kernel admits, and so is one with `/endless` behind
+    its name: its operations are repeated for ever.
     """
     asked = [options.protocol] if options.protocol else []
     wrong = list(_unknown("protocol", asked, list(PROTOCOLS)))
@@ -63,6 +65,9 @@ def _named(
     wanted: str, every: list[Scenario], subject: Subject, options: Options
 ) -> list[Scenario]:
     """Return the scenario of a name, or those whose name goes on after it with a slash, or none."""
+    if wanted.endswith(_ENDLESS):
+        once = _named(wanted.removesuffix(_ENDLESS), every, subject, options)
+        return [_endless(scenario) for scenario in once]
     same = [s for s in every if s.name == wanted]
     group = same or [s for s in every if s.name.startswith(f"{wanted}/")]
     if group:
@@ -81,6 +86,14 @@ def _require_possible(wanted: str, subject: Subject, options: Options) -> None:
         for one in standard(subject.driver, all_pairs=options.all_pairs):
             if one.name == wanted and one.membership.unregisters:
                 require_unregister(PROTOCOLS[options.protocol], options.protocol, wanted)
+
+
+def _endless(scenario: Scenario) -> Scenario:
+    """Return a scenario with its operations repeated for ever."""
+    if "exit" in scenario.operation_names:
+        what = f"there is no scenario {scenario.name}{_ENDLESS}"
+        raise DiagnosticError(Diagnostic("E304", None, what, "an address space exits only once"))
+    return replace(scenario, name=f"{scenario.name}{_ENDLESS}", endless=True)
 
 
 def _combined(wanted: str, known: Mapping[str, type[Operation]]) -> list[type[Operation]] | None:

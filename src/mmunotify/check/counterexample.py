@@ -75,6 +75,7 @@ def counterexample(
         events=events,
         windows=_windows(story, lane_of, [lane for _, lane in order]),
         sources=_sources(events),
+        cycle=story.numbers[run.loop] if run.loop >= 0 else 0,
     )
     violation = run.violation
     return Counterexample(
@@ -226,7 +227,17 @@ def _windows(story: Story, lane_of: dict[int, int], lanes: Sequence[Lane]) -> li
                 f"{thing(story.run.program, span.cell, span.value)}",
             )
         )
+    if story.run.loop >= 0:
+        found.append(_cycle(story, lane_of))
     return sorted(found, key=lambda window: (window.first, window.lane))
+
+
+def _cycle(story: Story, lane_of: dict[int, int]) -> Window:
+    """Return the bar along what repeats for ever, in the lane that moves first in it."""
+    run = story.run
+    first, last = story.numbers[run.loop], story.numbers[len(run.schedule) - 1]
+    lane = lane_of[run.schedule[run.loop].thread]
+    return Window(kind="cycle", lane=lane, first=first, last=last, text="repeats for ever")
 
 
 def _call(story: Story, step: int) -> str:

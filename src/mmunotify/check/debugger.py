@@ -118,6 +118,8 @@ class Debugger(cmd.Cmd):
 
     def _go(self, count: int) -> None:
         """Make or take back steps, showing what each one changed."""
+        if count > 0 and self.at == len(self.story.chains) and self.story.run.loop >= 0:
+            self.at = self.story.run.loop
         target = min(max(self.at + count, 0), len(self.story.chains))
         while self.at < target:
             self.at += 1
@@ -151,6 +153,8 @@ class Debugger(cmd.Cmd):
             self._say("end: nothing is violated")
         else:
             self._say(f"end: {run.violation.property}: {message(self.program, run.violation)}")
+            if run.loop >= 0:
+                self._say(f"from step {run.loop + 1} on all repeats for ever; s goes round again")
 
     def _standing(self, state: interp.State, thread: int) -> str:
         """Return whether a thread has finished, can move or has to wait."""

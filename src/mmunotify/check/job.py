@@ -14,14 +14,23 @@ from mmunotify.check.counterexample import counterexample
 from mmunotify.check.form import require_walk
 from mmunotify.check.options import Options
 from mmunotify.check.predicates import predicate_message
+from mmunotify.check.progress import (
+    MOST_STATES,
+    has_obligations,
+    moves_of,
+    shortened,
+    turned,
+    without_obligations,
+)
 from mmunotify.check.scenario import Scenario
-from mmunotify.check.schedule import Move, Schedule, encode, identity_of
+from mmunotify.check.schedule import Lasso, Move, Schedule, encode, identity_of
 from mmunotify.check.search import Found, Progress, Reason, Search, Verdict, free_memory
 from mmunotify.check.shorten import core_finder, shorten
 from mmunotify.check.subject import Subject
+from mmunotify.check.violation import PROGRESS
 from mmunotify.check.world import World
 from mmunotify.compile import compile_world
-from mmunotify.compile.reduce import reduce
+from mmunotify.compile.reduce import progress_reduction, reduce
 from mmunotify.errors import Diagnostic, DiagnosticError, Place
 from mmunotify.ir.program import PredicateKind, Program
 from mmunotify.ir.reduction import Reduction
@@ -78,9 +87,16 @@ class Job:
             raise _failed_set_up(error, self.source) from error
         for driver in world.drivers:
             require_walk(driver)
+        if self.wants_progress:
+            world.watch_obligations()
         if self.options.properties:
             _keep_only(world, self.options.properties)
         return world
+
+    @property
+    def wants_progress(self) -> bool:
+        """Whether `progress` is among what is checked."""
+        return not self.options.properties or PROGRESS in self.options.properties
 
     @cached_property
     def world(self) -> World:
@@ -121,20 +137,51 @@ class Job:
     def answer(self, report: Report | None = None, workers: int = 1) -> Answer:
         """Decide the scenario with `workers` threads and tell what came out."""
         found = self.search(report, workers)
+        undecided = ""
+        if found.verdict is Verdict.HOLDS and has_obligations(self.program):
+            found, undecided = self._with_cycles(found, self.search_cycles(report, workers))
         told = None
         if found.verdict is Verdict.VIOLATED:
-            told = self.told(tuple(Move(s.thread, tuple(s.choices)) for s in found.schedule))
+            told = self.told(moves_of(self.program, found))
         return Answer(
-            entry=self._entry(found, told),
+            entry=self._entry(found, told, undecided),
             executed=sorted(self._executed(found)),
-            properties=self._properties(),
+            properties=[p for p in self._properties() if p != PROGRESS or not undecided],
             told=told,
         )
 
+    def _with_cycles(self, found: Found, cycles: Found) -> tuple[Found, str]:
+        """Return what both searches say together, and why `progress` is undecided if it is."""
+        if cycles.verdict is Verdict.HOLDS:
+            return replace(found, seconds=found.seconds + cycles.seconds), ""
+        stopped = cycles.verdict is Verdict.INCOMPLETE and cycles.reason is not Reason.INTERRUPTED
+        if stopped and PROGRESS not in self.options.properties:
+            return found, _reason(cycles)
+        return cycles, ""
+
     def search(self, report: Report | None = None, workers: int = 1) -> Found:
-        """Search the program."""
-        reduction = reduce(self.program) if self.options.reduced else Reduction()
-        return Search(self.program, reduction).run(
+        """Search the program for everything that a single state or step can show."""
+        program = without_obligations(self.program)
+        reduction = reduce(program) if self.options.reduced else Reduction()
+        return self._run(Search(program, reduction), report, workers)
+
+    def search_cycles(self, report: Report | None = None, workers: int = 1) -> Found:
+        """Search it again, for what waits for ever; give up where that takes too much, unasked."""
+        reduction = progress_reduction(self.program) if self.options.reduced else Reduction()
+        most = None if PROGRESS in self.options.properties else MOST_STATES
+        return self._run(Search(self.program, reduction), report, workers, most, walks=False)
+
+    def _run(
+        self,
+        search: Search,
+        report: Report | None,
+        workers: int,
+        most: int | None = None,
+        walks: bool = True,
+    ) -> Found:
+        return search.run(
+            max_states=most,
+            walks=walks,
             max_bytes=(self.options.memory or free_memory()) // self.options.share,
             max_seconds=self.options.seconds,
             workers=workers,
@@ -157,7 +204,7 @@ class Job:
             for at in self.program.covers[cover]
         }
 
-    def _entry(self, found: Found, told: Result | None) -> ScenarioResult:
+    def _entry(self, found: Found, told: Result | None, undecided: str = "") -> ScenarioResult:
         predicates = enumerate(self.program.predicates)
         return ScenarioResult(
             name=self.scenario.name,
@@ -172,6 +219,7 @@ class Job:
                 reduction=found.reduction,
             ),
             reason=_reason(found),
+            undecided=undecided,
             property=told.property if told else "",
             message=told.message if told else "",
             unreached=[
@@ -196,6 +244,9 @@ class Job:
 
     def told(self, schedule: Schedule) -> Result:
         """Shorten a schedule that violates something and tell it."""
+        if isinstance(schedule, Lasso):
+            lasso = shortened(self.program, schedule, _SHORTEST_STATES, _SHORTEST_SECONDS)
+            return self.record(turned(self.program, lasso))
         short = shorten(
             self.program,
             schedule,

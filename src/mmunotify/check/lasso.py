@@ -14,7 +14,7 @@ from mmunotify.ir.interp import Blocked, State
 from mmunotify.ir.ops import OPS, Op, Role
 from mmunotify.ir.program import PredicateKind, Program
 
-__all__ = ["able", "is_fair", "pending_throughout", "queues"]
+__all__ = ["able", "is_fair", "obligation_cells", "pending_throughout", "queues"]
 
 _LAST = (Op.JMP, Op.FAIL, Op.STEP, Op.END)  # control never goes on behind these
 
@@ -31,23 +31,43 @@ def queues(program: Program, thread: int) -> tuple[bool, ...]:
     return tuple(_waits(program, entry) == {True} for entry in program.threads[thread].entries)
 
 
+def obligation_cells(program: Program) -> dict[int, int]:
+    """Return the cells that PENDING predicates look at, with the predicate's number.
+
+    They are ghosts: no step reads them.
+    """
+    found: dict[int, int] = {}
+    for number, predicate in enumerate(program.predicates):
+        if predicate.kind is PredicateKind.PENDING:
+            for at in _reached(program, predicate.entry):
+                i = program.code[at]
+                for role, field in zip(OPS[i.op].roles, i.fields, strict=False):
+                    if role is Role.READ and field < len(program.cells):
+                        found[field] = number
+    return found
+
+
 def _waits(program: Program, entry: int) -> set[bool]:
     """Return, for the waits that a step may come to, whether they are in a queue."""
-    found, todo, seen = set(), [entry], set()
+    code = program.code
+    return {bool(code[at].b) for at in _reached(program, entry) if code[at].op is Op.WAIT}
+
+
+def _reached(program: Program, entry: int) -> set[int]:
+    """Return the instructions that a step from `entry`, or a predicate, may come to."""
+    todo, seen = [entry], set()
     while todo:
         at = todo.pop()
         if at in seen:
             continue
         seen.add(at)
         i = program.code[at]
-        if i.op is Op.WAIT:
-            found.add(bool(i.b))
         for role, field in zip(OPS[i.op].roles, i.fields, strict=False):
             if role is Role.TARGET:
                 todo.append(field)
         if i.op not in _LAST:
             todo.append(at + 1)
-    return found
+    return seen
 
 
 def pending_throughout(program: Program, states: Sequence[State]) -> int | None:

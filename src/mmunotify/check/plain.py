@@ -57,6 +57,9 @@ class _Stop(BaseException):
     """Ends a worker whose run is over."""
 
 
+_MOST_ACCESSES = 20_000  # between two steps of a program
+
+
 class _Worker:
     """One thread of the world: a Python thread and the runtime of its bodies."""
 
@@ -68,6 +71,7 @@ class _Worker:
         self.done = False
         self.waiting: Callable[[], bool] | None = None
         self.depth = 0  # of atomic blocks
+        self.accesses = 0  # since it was in step with the program
         self.choices: list[int] = []  # of the current step
         self.last: Sequence[Any] = ()  # the alternatives of its last choice
         self.python = threading.Thread(target=self._main, daemon=True)
@@ -219,7 +223,15 @@ class PlainRun:
         """Tell whether the access that `worker` is about to make begins a step."""
         if self.lockstep is None:
             return True
-        return self.lockstep.arrives(worker.number, sys._getframe(2))
+        worker.accesses += 1
+        if self.lockstep.arrives(worker.number, sys._getframe(2)):
+            worker.accesses = 0
+            return True
+        if worker.accesses > _MOST_ACCESSES:  # an endless body that has lost its way
+            raise ScheduleError(
+                f"{worker.thread.name} does not come to {self.lockstep.expected(worker.number)}"
+            )
+        return False
 
     def hand_over(self, worker: _Worker) -> None:
         """End the step of `worker` and return when its next one is due."""

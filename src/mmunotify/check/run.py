@@ -21,6 +21,7 @@ from mmunotify.check.schedule import Schedule, ScheduleError, decode, schedule_o
 from mmunotify.check.search import Progress
 from mmunotify.check.subject import Subject, origin_of
 from mmunotify.check.unused import unused_lines
+from mmunotify.check.violation import PROGRESS
 from mmunotify.errors import Diagnostic, DiagnosticError
 from mmunotify.primary.device import translated
 from mmunotify.terms import PROPERTIES, VERSION
@@ -142,7 +143,9 @@ class _Outcome:
 
     def result(self, seconds: float) -> Result:
         verdicts = {s.verdict for s in self.scenarios}
-        known = [p for p in PROPERTIES if p in self.checked]
+        undecided = any(scenario.undecided for scenario in self.scenarios)
+        left = {PROGRESS} if undecided else set()
+        known = [p for p in PROPERTIES if p in self.checked.keys() - left]
         return msgspec.structs.replace(
             self.violation or Result(),
             version=VERSION,

@@ -88,11 +88,11 @@ class Scenario:
     """One closed system: a thread for each of `operations` and each of `devices`.
 
     Operations and the protocol are registered names or classes of one's own; without a protocol it
-    is the first that can serve the driver. With two `drivers`,
-    two subscribers of the class under check, each has `devices` devices; `beside` are classes of
-    further subscribers, with as many. `populated` pages are mapped, writable, at the beginning.
-    `mm` is the class of the address space. Methods with `@thread` of the drivers, of what belongs
-    to them, of the protocol and of the address space are threads, too.
+    is the first that can serve the driver. With two `drivers`, two subscribers of the class under
+    check, each has `devices` devices; `beside` are classes of further subscribers, with as many.
+    `populated` pages are mapped, writable, at the beginning. `mm` is the class of the address
+    space. `endless`: each operation is repeated for ever. Methods with `@thread` of the drivers, of
+    what belongs to them, of the protocol and of the address space are threads, too.
     """
 
     name: str
@@ -106,6 +106,7 @@ class Scenario:
     beside: tuple[type[Driver], ...] = ()
     populated: tuple[int, ...] = (0,)
     mm: type[Mm] = Mm
+    endless: bool = False
 
     def __post_init__(self) -> None:
         found = list(_wrong_fields(self))
@@ -330,9 +331,10 @@ def _list_changes(scenario: Scenario) -> bool:
 
 def _operation_threads(scenario: Scenario, mm: Mm) -> Iterator[Thread]:
     for operation in scenario.operation_classes:
-        name = _name(operation)
+        name, made = _name(operation), operation(mm)
         own = None if operation.outside or operation.foreign else mm
-        yield Thread(name, operation(mm).run, role=name, mm=own)
+        body = made.run_for_ever if scenario.endless else made.run
+        yield Thread(name, body, role=name, mm=own)
 
 
 def _device_threads(scenario: Scenario, drivers: tuple[Driver, ...]) -> Iterator[Thread]:

@@ -219,14 +219,14 @@ def _around(program: Program, lasso: Lasso, states: Sequence[State]) -> Violatio
 
 # -- replay strings ----------------------------------------------------------------------------
 #
-# IDENTITY "." RUN* "." CHECK. A run is a thread (a letter, or -27- from number 26 on), a count if
-# it makes more than one step, and the choices of its last step (capital letters, or _27_). What
-# follows "~" repeats for ever.
+# IDENTITY "." RUN* ["." RUN*] "." CHECK; what stands in the brackets repeats for ever. A run is a
+# thread (a letter, or -27- from number 26 on), a count if it makes more than one step, and the
+# choices of its last step (capital letters, or _27_).
 
 _RUN = re.compile(r"([a-z]|-\d+-)(\d*)((?:[A-Z]|_\d+_)*)")
 _CHOICE = re.compile(r"[A-Z]|_\d+_")
-_WHOLE = re.compile(r"([0-9a-f]{8})\.([-\w]*(?:~[-\w]+)?)\.([0-9a-f]{4})", re.ASCII)
-_AROUND = "~"
+_WHOLE = re.compile(r"([0-9a-f]{8})\.([-\w]*(?:\.[-\w]+)?)\.([0-9a-f]{4})", re.ASCII)
+_AROUND = "."
 _LETTERS = 26
 _LONGEST = 1_000_000  # steps; a mistyped count must not fill the memory
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from mmunotify.check.accesses import Access, Accesses, Recording, record, recorder
 from mmunotify.check.control import conditions
+from mmunotify.check.lasso import obligation_cells
 from mmunotify.check.places import groups
 from mmunotify.check.violation import Kind, Violation
 from mmunotify.ir import interp
@@ -103,6 +104,21 @@ class Graph:
         cells = self.run.program.cells
         return slot < len(cells) and cells[slot].kind is CellKind.SHARED
 
+    @property
+    def waiting(self) -> int | None:
+        """The thread that waits for ever: the one that began what is pending on the cycle."""
+        violation = self.run.violation
+        if violation is None or violation.kind is not Kind.CYCLE:
+            return None
+        of = [c for c, n in obligation_cells(self.run.program).items() if n == violation.predicate]
+        begun = [node for cell in of for node in self.writes.get(cell, [])]
+        return self.nodes[max(begun)].thread if begun else None
+
+    def has_finished(self, thread: int) -> bool:
+        """Tell whether a thread is at its end in the last state."""
+        program = self.run.program
+        return interp.pc(program, self.run.states[-1], thread) == program.threads[thread].done
+
     def inputs(self, node: int) -> list[tuple[int, int]]:
         """Return the stored slots that a node's operands come from in its step, and their writers.
 
@@ -133,9 +149,26 @@ def _criteria(graph: Graph, run: Recording) -> Iterator[int]:
             for step in interp.steps(program, run.states[-1], thread):
                 accesses = record(program, run.states[-1], thread, step.choices)
                 yield graph.attempt(thread, accesses)
+    elif violation.kind is Kind.CYCLE:
+        yield from _round(graph, run)
     else:
         for cell in culprits(program, violation, run.states[-1]):
             yield from graph.writes.get(cell, [])[-1:]
+
+
+def _round(graph: Graph, run: Recording) -> Iterator[int]:
+    """Yield what keeps the waiting thread where it is: what it looks at on the cycle, its wait."""
+    thread = graph.waiting
+    if thread is None:
+        return
+    if any(move.thread == thread for move in run.schedule[run.loop :]):
+        for number, node in enumerate(graph.nodes):
+            looks = Op.JZ <= graph.op(number) <= Op.WAIT
+            if looks and node.thread == thread and node.step >= run.loop:
+                yield number
+        return
+    for step in interp.steps(run.program, run.states[-1], thread):
+        yield graph.attempt(thread, record(run.program, run.states[-1], thread, step.choices))
 
 
 def culprits(program: Program, violation: Violation, state: State) -> dict[int, list[int]]:

@@ -51,6 +51,7 @@ def tell(run: Recording, slice_: Collection[int], places: Places) -> Story:
     names = [[function_name(place) for place in chain] for chain in chains]
     found = sections(run, names)
     edges = {section.first for section in found} | {section.last + 1 for section in found}
+    edges |= {run.loop} if run.loop >= 0 else set()
     beats: list[Beat] = []
     for step, move in enumerate(run.schedule):
         last = beats[-1] if beats else None
@@ -80,7 +81,8 @@ def _is_silent(run: Recording, step: int, slice_: Collection[int]) -> bool:
     """Tell whether a step writes nothing anybody else sees and does not matter."""
     cells = run.program.cells
     written = [slot for access in run.steps[step] for slot in access.writes if slot < len(cells)]
-    tells = any(cells[slot].kind is CellKind.SHARED for slot in written)
+    told = [slot for slot in written if slot not in run.ghosts]
+    tells = any(cells[slot].kind is CellKind.SHARED for slot in told)
     tells = tells or any(access.touched for access in run.steps[step])
     return not tells and step not in slice_ and step + 1 < len(run.schedule)
 
@@ -108,7 +110,7 @@ def _weight(run: Recording, access: Access, changed: Collection[int]) -> tuple[b
     shared = [
         slot
         for slot in (*access.writes, *access.reads)
-        if slot < len(cells) and cells[slot].kind is CellKind.SHARED
+        if slot < len(cells) and cells[slot].kind is CellKind.SHARED and slot not in run.ghosts
     ]
     nowhere = run.program.code[access.instruction].location < 0
     if any(slot in changed and slot in access.writes for slot in shared):

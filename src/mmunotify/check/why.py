@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from mmunotify.check.asleep import asleep
 from mmunotify.check.slice import Graph, culprits
 from mmunotify.check.stale import Check, Stale, checks
+from mmunotify.check.starving import starving
 from mmunotify.check.story import Story
 from mmunotify.check.violation import Kind
 from mmunotify.ir import interp
@@ -39,6 +40,8 @@ def why(graph: Graph, story: Story, stale: Stale | None) -> str:
         return ""
     if violation.kind is Kind.DEADLOCK:
         return _deadlock(graph, story)
+    if violation.kind is Kind.CYCLE:
+        return starving(graph, story)
     if violation.kind is Kind.PREDICATE:
         return _left(graph, story)
     if violation.property == "context":

@@ -42,6 +42,11 @@ class Operation:
         """Do it."""
         raise NotImplementedError
 
+    def run_for_ever(self) -> None:
+        """Do it again and again."""
+        while True:
+            self.run()
+
 
 OPERATIONS: dict[str, type[Operation]] = {}
 """All operations by name, the simplest first; add your own."""

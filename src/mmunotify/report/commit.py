@@ -9,6 +9,7 @@ from __future__ import annotations
 from mmunotify.report.lanes import lane_order, shared_out
 from mmunotify.report.prose import cells, clean, wrap
 from mmunotify.report.summary import bounds_text
+from mmunotify.report.text import repeated
 from mmunotify.trace.record import Event, Lane, Result, Trace
 
 __all__ = ["render_commit"]
@@ -30,6 +31,7 @@ def render_commit(result: Result, *, width: int = 72, all_steps: bool = False) -
         wrap(_ascii(f"{result.property}: {result.message}"), width),
         _columns(result.trace, width, all_steps),
         [f" *** {_ascii(result.property)} ***"],
+        [f" {repeated(result.trace)}"] if result.trace.cycle else [],
         wrap(_ascii(result.why), width) if result.why else [],
         wrap(_ascii(_origin(result)), width),
     ]
@@ -62,7 +64,9 @@ def _columns(trace: Trace, width: int, all_steps: bool) -> list[str]:
 
 
 def _worth_telling(trace: Trace, all_steps: bool) -> list[Event]:
-    kept = [event for event in trace.events if event.slice]
+    kept = [
+        event for event in trace.events if event.slice or (trace.cycle and event.n >= trace.cycle)
+    ]
     return trace.events if all_steps or not kept else kept
 
 

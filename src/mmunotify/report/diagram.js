@@ -5,7 +5,8 @@
 const LINE = 17, PAD = 6, STREET = 11, NUMBER = 46, TRACK = 14, CHANNEL = 9, LABEL = 15;
 const LEAST = 120, FONT = "13px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace";
 const RANKS = ["primary", "secondary", "device"];
-const BARS = {invalidation: "invalidation, range_start to range_end", stale: "stale translation"};
+const BARS = {invalidation: "invalidation, range_start to range_end", stale: "stale translation",
+  cycle: "repeats for ever"};
 
 const pen = document.createElement("canvas").getContext("2d");
 pen.font = FONT;

@@ -28,10 +28,11 @@ _STYLES = {
     "device": "1;35",
     "invalidation": "33",
     "stale": "31",
+    "cycle": "35",
 }
 # The marks of a bar: its first row, the rows between, its last row.
-_ASCII_BARS = {"invalidation": "+|+", "stale": "###"}
-_BOX_BARS = {"invalidation": "┌│└", "stale": "▓▓▓"}
+_ASCII_BARS = {"invalidation": "+|+", "stale": "###", "cycle": ".:'"}
+_BOX_BARS = {"invalidation": "┌│└", "stale": "▓▓▓", "cycle": "╔║╚"}
 
 
 @dataclass(frozen=True, slots=True)

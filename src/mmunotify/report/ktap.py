@@ -8,6 +8,7 @@ from __future__ import annotations
 from mmunotify.report.prose import clean, count
 from mmunotify.report.steps import blocked_steps, change_text, step_rows
 from mmunotify.report.summary import verdict_word
+from mmunotify.report.text import repeated
 from mmunotify.trace.record import Result, ScenarioResult
 
 __all__ = ["render_ktap"]
@@ -60,4 +61,6 @@ def _steps(result: Result) -> list[str]:
         name = trace.header.lanes[step.lane].name
         changes = "".join(f"; {change_text(change)}" for change in step.changes)
         lines.append(f"{step.number} {name}: {step.text}{changes}")
+    if trace.cycle:
+        lines.append(repeated(trace))
     return lines

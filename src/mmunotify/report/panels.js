@@ -113,6 +113,8 @@ class Panels {
   windowNote(window) {
     const lane = this.model.lanes[window.lane].name;
     const end = window.last ? stepLink(window.last, window.last) : "the end";
+    if (window.kind === "cycle") return element("li", {class: "bad"}, "is repeated for ever: steps ",
+      stepLink(window.first, window.first), " to ", end);
     const name = window.kind === "invalidation" ? "inside an invalidation by" : "during a stale translation of";
     return element("li", {}, `${name} ${lane}, from step `, stepLink(window.first, window.first), " to ", end,
       window.text ? ": " : "", code(window.text));

@@ -14,7 +14,7 @@ import msgspec
 from mmunotify.report.lanes import lane_order
 from mmunotify.report.steps import Step, driver_line, step_rows
 from mmunotify.report.summary import headline, verdict_word
-from mmunotify.report.text import blame
+from mmunotify.report.text import blame, repeated
 from mmunotify.trace.record import Event, Line, Result, Trace
 
 __all__ = ["render_sarif"]
@@ -49,7 +49,8 @@ def render_sarif(results: list[Result]) -> str:
 
 
 def _result(result: Result) -> _Json:
-    text = " ".join(part for part in (result.message, result.why, result.fix) if part)
+    around = f"{repeated(result.trace)}." if result.trace and result.trace.cycle else ""
+    text = " ".join(part for part in (result.message, around, result.why, result.fix) if part)
     file, _, number = blame(result).rpartition(":")
     place = Line(file=file or result.file, line=int(number) if number.isdigit() else 1)
     made: _Json = {

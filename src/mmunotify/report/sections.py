@@ -11,7 +11,7 @@ from mmunotify.report.markup import Markup, element, joined, linked, table, tabl
 from mmunotify.report.prose import clean, count, megabytes, seconds
 from mmunotify.report.steps import blocked_steps, change_text, collapsed, step_rows
 from mmunotify.report.summary import bounds_text, facts_of, headline, verdict_word
-from mmunotify.report.text import blame, replay_command
+from mmunotify.report.text import blame, repeated, replay_command
 from mmunotify.trace.record import Result, ScenarioResult, Trace, Unused
 
 __all__ = ["cards", "heading", "steps_table"]
@@ -83,6 +83,8 @@ def _facts(result: Result) -> list[Markup]:
     if result.trace:
         steps = count(len(result.trace.events), "step")
         facts.append(f"{steps}, the shortest there is" if result.shortest else steps)
+    if result.trace and result.trace.cycle:
+        facts.append(repeated(result.trace))
     facts.append(f"{count(sum(one.statistics.states for one in result.scenarios), 'state')}")
     facts.append(seconds(result.seconds))
     facts.append(f"mmunotify {result.version}")

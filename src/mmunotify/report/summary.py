@@ -86,6 +86,7 @@ def facts_of(result: Result) -> list[tuple[str, str]]:
         ("checked", ", ".join(result.properties)),
         ("unused", _unused_text(result.unused)),
     ]
+    facts += [("open", text) for text in _undecided(result.scenarios)]
     facts += [("goal", text) for text in _missed(result.scenarios)]
     facts += [("caveat", f"{one.text} (mmunotify explain {one.code})") for one in result.caveats]
     facts.append(("model", f"{result.memory_model} of memory accesses"))
@@ -183,6 +184,16 @@ def _stops(scenarios: list[ScenarioResult]) -> list[str]:
         for one in scenarios
         if one.verdict == "INCOMPLETE"
     ]
+
+
+def _undecided(scenarios: list[ScenarioResult]) -> list[str]:
+    """Return where `progress` was left undecided, and how to have it decided."""
+    open_ = [one for one in scenarios if one.undecided]
+    if not open_:
+        return []
+    where = open_[0].name if len(open_) == 1 else f"{len(open_)} scenarios"
+    how = "--property progress decides it"
+    return [f"progress in {where}: {open_[0].undecided} ({how})"]
 
 
 def _missed(scenarios: list[ScenarioResult]) -> list[str]:

@@ -18,10 +18,14 @@ from mmunotify.report.steps import (
 from mmunotify.report.summary import summary_lines
 from mmunotify.trace.record import Result, Trace
 
-__all__ = ["blame", "render_text", "render_trace", "replay_command"]
+__all__ = ["blame", "render_text", "render_trace", "repeated", "replay_command"]
 
 LABEL = 6
-_LEGEND = {"invalidation": "invalidation, range_start to range_end", "stale": "stale translation"}
+_LEGEND = {
+    "invalidation": "invalidation, range_start to range_end",
+    "stale": "stale translation",
+    "cycle": "repeats for ever",
+}
 
 
 def render_text(
@@ -70,6 +74,14 @@ def blame(result: Result) -> str:
     return result.file
 
 
+def repeated(trace: Trace) -> str:
+    """Return which steps of a trace repeat for ever, in words."""
+    last = trace.events[-1].n
+    if last == trace.cycle:
+        return f"step {last} repeats for ever"
+    return f"steps {trace.cycle}-{last} repeat for ever"
+
+
 def replay_command(result: Result) -> str:
     """Return the command that shows the same interleaving again, or ""."""
     if result.command or not result.replay:
@@ -115,6 +127,8 @@ def _length(result: Result) -> list[str]:
     facts = [f"scenario {clean(result.scenario)}"] if result.scenario else []
     if result.trace:
         facts.append(count(len(result.trace.events), "step"))
+    if result.trace and result.trace.cycle:
+        facts.append(repeated(result.trace))
     if result.shortest:
         facts.append("the shortest there is")
     return facts

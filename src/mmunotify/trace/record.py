@@ -93,8 +93,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """A bar: from event `first` to event `last` (0: still open at the end) on `lane`.
 
-    `kind` is "invalidation" (range_start .. range_end) or "stale" (primary entry cleared .. the
-    secondary translation gone).
+    `kind` is "invalidation" (range_start .. range_end), "stale" (primary entry cleared .. the
+    secondary translation gone) or "cycle" (what repeats for ever).
     """
 
     kind: str
@@ -233,13 +233,17 @@ class Caveat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict on one scenario: "HOLDS", "VIOLATED" or "INCOMPLETE" with its `reason`."""
+    """The verdict on one scenario: "HOLDS", "VIOLATED" or "INCOMPLETE" with its `reason`.
+
+    `undecided`: why the search for `progress`, which nobody asked for, gave up; "" if it did not.
+    """
 
     name: str
     verdict: str
     bounds: Bounds
     statistics: Statistics
     reason: str = ""
+    undecided: str = ""
     property: str = ""
     message: str = ""
     unreached: list[str] = []
