@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -44,6 +49,24 @@ def test_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     """A mistyped name gets its neighbour."""
     assert main(["conform", "--only", "munmapp"]) == 2
     assert "did you mean munmap?" in capsys.readouterr().err
+
+
+def test_interrupt_restores_ksmd() -> None:
+    """Ctrl-C while ksmd works for a case: it is off again."""
+    run_file = Path("/sys/kernel/mm/ksm/run")
+    if not os.access(run_file, os.W_OK) or run_file.read_text().strip() != "0":
+        pytest.skip("needs the right to run ksmd, and ksmd to be off")
+    command = [sys.executable, "-m", "mmunotify", "conform"]
+    command += [word for _ in range(40) for word in ("--only", "KSM merge")]
+    with subprocess.Popen(command, stdout=-1, stderr=-1, text=True) as process:
+        while run_file.read_text().strip() != "1" and process.poll() is None:
+            time.sleep(0.001)
+        if process.poll() == 4:
+            pytest.skip("needs KVM and perf events")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert run_file.read_text().strip() == "0"
 
 
 def test_no_device(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from mmunotify.kernel import recorder as recorder_module
 from mmunotify.kernel.memory import PAGE, Memory
 from mmunotify.kernel.notifications import Notification, Notifications
 from mmunotify.kernel.recorder import Recorder
@@ -61,12 +62,22 @@ def test_own_and_foreign() -> None:
     assert any(m.start <= memory.start < m.end for m in trace.mappings)
 
 
-def test_several_vms() -> None:
+def test_several_vms(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each further VM of a process repeats a notification; two equal calls are two."""
     subject = recorder(*[told(PAGE)] * 4, told(2 * PAGE), told(2 * PAGE))
-    subject.watch(os.getpid(), vms=2)
+    monkeypatch.setattr(recorder_module, "vms_of", lambda pid: 2)
+    subject.watch(os.getpid())
     subject.take()
     assert [one.start for one in subject.trace("me").notified] == [PAGE, PAGE, 2 * PAGE]
+
+
+def test_vms_of_the_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a child has inherited reports the parent's memory, not the child's."""
+    subject = recorder(*[told(PAGE)] * 2)
+    monkeypatch.setattr(recorder_module, "vms_of", lambda pid: 3)
+    subject.watch(os.getpid(), True)
+    subject.take()
+    assert len(subject.trace("me").notified) == 2
 
 
 def test_limit() -> None:
@@ -93,5 +104,5 @@ def test_written_and_read() -> None:
 def test_names(name: str) -> None:
     """A process has the name it was given, else the kernel's."""
     subject = recorder()
-    subject.watch(os.getpid(), name)
+    subject.watch(os.getpid(), name=name)
     assert subject.lanes[0].name != f"process {os.getpid()}"

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -34,6 +35,17 @@ while True:
     memory[:4096] = bytes(4096)
     memory.madvise(mmap.MADV_DONTNEED, 0, 4096)
     time.sleep(0.01)
+"""
+
+
+STEPS = """
+import mmap, sys
+memory = mmap.mmap(-1, 64 * 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+memory[:] = bytes(64 * 4096)
+print("ready", flush=True)
+sys.stdin.readline()
+for turn in range(30):
+    memory.madvise(mmap.MADV_DONTNEED, 0, 4096)
 """
 
 
@@ -111,6 +123,32 @@ def test_running_process_with_an_injected_vm() -> None:
             pytest.skip(str(error))
         finally:
             process.kill()
+
+
+def test_process_with_vms_of_its_own() -> None:
+    """Each of its VMs reports each invalidation; it is counted once, and nothing is put in."""
+    program = f"from mmunotify.kernel.kvm import Vm; vms = [Vm(), Vm()]\n{STEPS}"
+    with subprocess.Popen(
+        [PYTHON, "-c", program], stdin=-1, stdout=-1, stderr=-1, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            if process.stdout.readline() != "ready\n":
+                pytest.skip("needs KVM")
+            threading.Timer(1.0, lambda: print("go", file=process.stdin, flush=True)).start()
+            trace, _ = trace_process(process.pid, seconds=20.0)
+            assert causes(trace)["madvise"] == 30
+        except CannotError as error:
+            pytest.skip(str(error))
+        finally:
+            process.kill()
+
+
+def test_program_that_creates_a_vm() -> None:
+    """With a VM of the program's own beside ours nothing is counted twice for long."""
+    program = f"from mmunotify.kernel.kvm import Vm; import time; vm = Vm(); time.sleep(1)\n{WORK}"
+    trace = traced([PYTHON, "-c", program], follow=False)
+    assert 40 <= causes(trace)["madvise"] < 60
 
 
 def test_process_that_ends() -> None:

@@ -25,7 +25,7 @@ def observed(case: Case, *, rounds: int = 128, seconds: float = 20.0) -> Observe
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("name", [n for n in CASES if not n.startswith("ksm")])
+@pytest.mark.parametrize("name", [n for n in CASES if not n.startswith(("ksm", "aging"))])
 def test_the_model_allows_what_is_seen(name: str) -> None:
     """Some rounds of every case; ksmd's, which take long, are left to the command."""
     slow = name.startswith("fork")
@@ -69,7 +69,11 @@ def test_nothing_is_left() -> None:
 
 @pytest.mark.parametrize(
     ("host", "backing", "what"),
-    [("reclaim x", "anonymous", "reclaim"), ("punch_hole x", "anonymous", "must be shared")],
+    [
+        ("r1 = age x", "anonymous", "age"),
+        ("reclaim x", "anonymous", "reclaim"),
+        ("punch_hole x", "anonymous", "must be shared"),
+    ],
 )
 def test_what_the_machine_cannot(tmp_path: Path, host: str, backing: str, what: str) -> None:
     """A case that no process can bring about says so."""

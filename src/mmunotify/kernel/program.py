@@ -50,11 +50,16 @@ class Program:
     """A command that runs under the eyes of this thread; call `attend` often.
 
     `processes` are the pids that have a notifier, `blind` those that could not get one, with the
-    reason. `seen` is told of a process as soon as it has one, and again before it ends.
+    reason. `seen` is told of a process as soon as it has one (True), and before it ends
+    (False).
     """
 
     def __init__(
-        self, command: Sequence[str], seen: Callable[[int], None], *, follow: bool = True
+        self,
+        command: Sequence[str],
+        seen: Callable[[int, bool], None],
+        *,
+        follow: bool = True,
     ) -> None:
         self.processes: list[int] = []
         self.blind: dict[int, str] = {}
@@ -121,7 +126,7 @@ class Program:
             tracee.finish_call()
             self._give_notifier(tracee)
         elif event == _EXIT:
-            self._seen(pid)
+            self._seen(pid, False)
         tracee.go_on(0 if event or number == signal.SIGTRAP else number)
 
     def _expect(self, pid: int, *, shares: bool) -> None:
@@ -152,7 +157,7 @@ class Program:
             return
         if tracee.pid not in self.processes:
             self.processes.append(tracee.pid)
-        self._seen(tracee.pid)
+        self._seen(tracee.pid, True)
 
 
 def require_program(command: Sequence[str]) -> None:
@@ -166,9 +171,10 @@ def _start(command: Sequence[str]) -> int:
     """Start the command, stopped before its exec."""
     pid = os.fork()
     if pid == 0:
-        with contextlib.suppress(OSError):
+        try:
             trace_me()
             os.kill(os.getpid(), signal.SIGSTOP)
             os.execvp(command[0], list(command))
-        os._exit(127)
+        finally:  # whatever goes wrong, it must not unwind what is the parent's
+            os._exit(127)
     return pid

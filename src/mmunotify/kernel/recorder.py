@@ -6,6 +6,7 @@ kernel's rings), or passed over because it is about somebody else's memory.
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import time
 from bisect import bisect_left
@@ -19,7 +20,7 @@ from mmunotify.kernel.memory import PAGE
 from mmunotify.kernel.notifications import Notification, Notifications
 from mmunotify.trace.record import Activity, Header, Lane, Mapping, Notified, Trace
 
-__all__ = ["LIMIT", "Recorder"]
+__all__ = ["LIMIT", "Recorder", "vms_of"]
 
 LIMIT: Final = 200_000
 """How many notifications are kept in full; the rest is counted."""
@@ -30,8 +31,8 @@ _LOOKS: Final = 0.5  # seconds between two looks at the maps
 class Recorder:
     """Collects what `notifications` tell about the processes that `watch` has named.
 
-    `told` is given each notification as it is recorded. `vms` VMs of one process report each
-    invalidation as often; it is recorded once.
+    `told` is given each notification as it is recorded. Several VMs of one process report each
+    invalidation as often; it is recorded once, from the moment that they have been seen.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Recorder:
         self._maps: dict[int, Maps] = {}
         self._lane: dict[int, int] = {}
         self._vms: dict[int, int] = {}
+        self._inherited: dict[int, int] = {}
         self._repeats: dict[int, tuple[tuple[str, int, int, tuple[str, ...]], int]] = {}
         self._stacks: dict[tuple[str, ...], int] = {}
         self._causes: list[str] = []
@@ -59,13 +61,18 @@ class Recorder:
 
     # -- what is watched ------------------------------------------------------------------------
 
-    def watch(self, pid: int, name: str = "", vms: int = 1) -> None:
-        """Record what is about process `pid` from now on; called again, look at its maps."""
+    def watch(self, pid: int, fresh: bool = False, name: str = "") -> None:
+        """Record what is about process `pid` from now on; called again, look at its maps.
+
+        `fresh`: it has just got its first VM; further ones that it has open are its parent's.
+        """
         if pid not in self._lane:
             self._lane[pid] = len(self.lanes)
             self.lanes.append(Lane(name=f"process {pid}", role="process"))
             self._maps[pid] = Maps(pid)
-            self._vms[pid] = vms
+        if fresh:
+            self._inherited[pid] = max(0, vms_of(pid) - 1)
+        self._count_vms(pid)
         name = name or _name_of(pid)
         if name:  # exec has changed it
             self.lanes[self._lane[pid]] = Lane(name=f"{name} {pid}", role="process")
@@ -77,8 +84,9 @@ class Recorder:
         now = time.monotonic()
         if found and now - self._last_look > _LOOKS:
             self._last_look = now
-            for maps in self._maps.values():
+            for pid, maps in self._maps.items():
                 maps.look()
+                self._count_vms(pid)
         for one in found:
             self._record(one)
 
@@ -151,6 +159,12 @@ class Recorder:
                     return self._lane[pid]
         return None
 
+    def _count_vms(self, pid: int) -> None:
+        """See how many VMs are told of each invalidation of a process."""
+        found = vms_of(pid)
+        if found:  # it has gone otherwise, or is another user's
+            self._vms[pid] = max(1, found - self._inherited.get(pid, 0))
+
     def _is_repeat(self, one: Notification) -> bool:
         """Whether a further VM of the same process was told the same."""
         vms = self._vms.get(one.pid, 1)
@@ -173,3 +187,13 @@ def _name_of(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
     except OSError:
         return ""
+
+
+def vms_of(pid: int) -> int:
+    """How many VMs a process has open, as far as this user can see."""
+    found = 0
+    with contextlib.suppress(OSError):
+        for file in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # closed in the meantime
+                found += str(file.readlink()) == "anon_inode:kvm-vm"
+    return found

@@ -19,7 +19,7 @@ from typing import Final
 from mmunotify.errors import CannotError, Diagnostic, DiagnosticError
 from mmunotify.kernel.notifications import Notifications
 from mmunotify.kernel.program import Program, create_notifier, require_program
-from mmunotify.kernel.recorder import LIMIT, Recorder
+from mmunotify.kernel.recorder import LIMIT, Recorder, vms_of
 from mmunotify.kernel.tracee import Tracee
 from mmunotify.trace.record import Notified, Trace
 
@@ -30,7 +30,7 @@ Told = Callable[[Notified, Recorder], None]
 
 _TICK: Final = 0.02  # seconds between two drains; a ring holds many times what comes meanwhile
 _PATIENCE: Final = 2.0  # seconds that a command has to end after an interrupt
-_RING: Final = 1024  # pages of each CPU's ring
+_RINGS: Final = 16_384  # pages of the rings of all CPUs together
 
 
 class _Interrupts:
@@ -78,7 +78,7 @@ def trace_command(
     With `follow` its children get one each. After `seconds` the command is left to itself.
     """
     require_program(command)
-    with Notifications(pages=_RING) as notifications, _Interrupts() as interrupts:
+    with Notifications(pages=_ring_pages()) as notifications, _Interrupts() as interrupts:
         recorder = _recorder(notifications, limit, told)
         program = Program(command, recorder.watch, follow=follow)
         deadline = time.monotonic() + seconds if seconds else None
@@ -111,15 +111,16 @@ def trace_process(
     It must run a VM; `inject` puts an empty one into it, and takes it out again. Raises
     `DiagnosticError` E322 or E323.
     """
-    vms = _vms_of(pid)
-    if not vms and not inject:
+    _require_process(pid)
+    if not inject and not vms_of(pid):
         what = f"process {pid} runs no VM, so KVM's notifier is not on its memory"
         fix = f"mmunotify trace --pid {pid} --inject   # puts an empty VM into it for the time"
         raise DiagnosticError(Diagnostic("E323", None, what, fix=fix))
-    with Notifications(pages=_RING) as notifications, _Interrupts() as interrupts:
+    with Notifications(pages=_ring_pages()) as notifications, _Interrupts() as interrupts:
         recorder = _recorder(notifications, limit, told)
         with _injected(pid) if inject else contextlib.nullcontext():
-            recorder.watch(pid, vms=vms + inject)
+            recorder.watch(pid)
+            vms = vms_of(pid)
             deadline = time.monotonic() + seconds if seconds else None
             while not interrupts.count and _is_alive(pid):
                 interrupts.wait(_TICK)
@@ -128,8 +129,8 @@ def trace_process(
                     break
             recorder.watch(pid)
             recorder.take()
-        if vms + inject > 1:
-            recorder.notes.append(f"{vms + inject} VMs report each invalidation; counted once")
+        if vms > 1:
+            recorder.notes.append(f"{vms} VMs report each invalidation; counted once")
         return recorder.trace(f"process {pid}"), bool(interrupts.count)
 
 
@@ -184,19 +185,10 @@ def _injected(pid: int) -> Iterator[None]:
             tracee.detach()
 
 
-def _vms_of(pid: int) -> int:
-    try:
-        files = list(Path(f"/proc/{pid}/fd").iterdir())
-    except PermissionError:
-        return 0  # none that this user can see
-    except (FileNotFoundError, ProcessLookupError):
+def _require_process(pid: int) -> None:
+    if not Path(f"/proc/{pid}").exists():
         what = f"there is no process {pid}"
-        raise DiagnosticError(Diagnostic("E322", None, what, fix="see ps")) from None
-    names = []
-    for file in files:
-        with contextlib.suppress(OSError):  # closed in the meantime, or not for this user
-            names.append(str(file.readlink()))
-    return names.count("anon_inode:kvm-vm")
+        raise DiagnosticError(Diagnostic("E322", None, what, fix="see ps"))
 
 
 def _is_alive(pid: int) -> bool:
@@ -204,3 +196,9 @@ def _is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def _ring_pages() -> int:
+    """Pages of each CPU's ring: a power of two, as large as all of them may be."""
+    each = _RINGS // (os.cpu_count() or 1)
+    return max(64, min(1024, 1 << each.bit_length() - 1))

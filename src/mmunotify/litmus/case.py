@@ -8,7 +8,8 @@
     model   = "Never"                          # what the model has been found to say
 
 Statements: `x = 2` writes, `r0 = x` reads, `r0 = write x 2` writes and tells in r0 whether that was
-permitted (2, or refused), `OPERATION x` is an operation of `mmunotify.primary`. `backing` is
+permitted (2, or refused), `OPERATION x` is an operation of `mmunotify.primary`, `r0 = age x` asks
+all subscribers whether x was used and has them forget it (1 or 0). `backing` is
 "anonymous" or "shared" (a file that is mapped shared); `prepared` is "child" (a child shares x
 copy-on-write) or "merged" (ksmd has merged x); `touched = false`: the guest has no translation yet.
 Invariant: a `Case` that exists can be run, on the model and on the machine.
@@ -46,13 +47,14 @@ _NAME: Final = r"[a-z]\w*"
 _WRITE: Final = re.compile(rf"({_NAME})\s*=\s*(\d)$")
 _READ: Final = re.compile(rf"(r\d)\s*=\s*({_NAME})$")
 _TRY: Final = re.compile(rf"(r\d)\s*=\s*write\s+({_NAME})\s+(\d)$")
+_AGE: Final = re.compile(r"(r\d)\s*=\s*age\s+([xy])$")
 _OPERATION: Final = re.compile(rf"({_NAME})\s+([xy])$")
 _CONDITION: Final = re.compile(r"(r\d)\s*(!?=)\s*(\d|refused)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """`kind` is "read", "write" or "operation"; `place` a page or flag, `name` the operation."""
+    """`kind` is "read", "write", "age" or "operation", `place` a page or flag."""
 
     kind: str
     place: str
@@ -90,7 +92,8 @@ class Case:
     def values(self) -> list[int]:
         """What a register may hold, as far as the case says."""
         written = {s.value for s in self.statements() if s.kind == "write"}
-        return sorted({0, REFUSED, *written, *self.init.values()})
+        aged = {1} if any(s.kind == "age" for s in self.statements()) else set()
+        return sorted({0, REFUSED, *written, *aged, *self.init.values()})
 
     def statements(self) -> Iterator[Statement]:
         """All statements of all threads."""
@@ -201,6 +204,9 @@ def _statement(text: str, file: str, *, guest: bool) -> Statement:
         return Statement("write", match[1], int(match[2]))
     if match := _READ.match(text):
         return Statement("read", match[2], register=match[1])
+    match = _AGE.match(text)
+    if match and not guest:
+        return Statement("age", match[2], register=match[1])
     match = _OPERATION.match(text)
     if match and not guest:
         if match[1] not in OPERATIONS:

@@ -133,6 +133,9 @@ OPERATIONS: Final[dict[str, _Do]] = {
 
 def _require_possible(case: Case) -> None:
     for one in case.statements():
+        if one.kind == "age":
+            what = "no process can have the kernel ask for a page's age at a moment of its choice"
+            raise CannotError(Diagnostic("E401", None, what))
         if one.kind == "operation" and one.name not in OPERATIONS:
             what = f"no process can have the kernel do {one.name} at a moment of its choice"
             raise CannotError(Diagnostic("E401", None, what))
@@ -248,11 +251,13 @@ class _Bench:
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if pid == 0:
-            os.close(writing)
-            for _, other in self._children:
-                os.close(other)
-            os.read(reading, 1)
-            os._exit(0)
+            try:
+                os.close(writing)
+                for _, other in self._children:
+                    os.close(other)
+                os.read(reading, 1)
+            finally:  # Ctrl-C, too, must not unwind what is the parent's
+                os._exit(0)
         os.close(reading)
         self._children.append((pid, writing))
 

@@ -20,6 +20,7 @@ from mmunotify.ir.reduction import Reduction
 from mmunotify.lang.thread import Thread
 from mmunotify.litmus.case import PAGES, Case, Outcome, Statement
 from mmunotify.litmus.threads import (
+    Age,
     CpuRead,
     CpuWrite,
     Ending,
@@ -152,6 +153,8 @@ class _Built:
         if one.place in self.flags:
             return self._flag_step(one)
         page = PAGES.index(one.place)
+        if one.kind == "age":
+            return Age(self.mm, page, self.registers[one.register])
         if one.kind == "read":
             return CpuRead(cpu, page, self.registers[one.register])
         return CpuWrite(cpu, page, one.value, self._result(one))

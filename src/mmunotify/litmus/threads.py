@@ -10,6 +10,7 @@ from typing import Protocol
 
 from mmunotify.lang.driver import Driver
 from mmunotify.lang.intrinsics import atomic
+from mmunotify.lang.page_range import PageRange
 from mmunotify.lang.table import Table
 from mmunotify.litmus.case import REFUSED
 from mmunotify.primary.cpu import Cpu
@@ -18,6 +19,7 @@ from mmunotify.primary.frame import Frame, Owner
 from mmunotify.primary.mm import Mm
 
 __all__ = [
+    "Age",
     "CpuRead",
     "CpuWrite",
     "Ending",
@@ -190,6 +192,24 @@ class CpuWrite:
                 filled = self.cpu.walk(self.page, True)
             if not filled and not self.cpu.fault(self.page, True):
                 return
+
+
+class Age:
+    """The kernel asks all subscribers whether a page was used, and has them forget it."""
+
+    def __init__(self, mm: Mm, page: int, register: Register) -> None:
+        self.mm = mm
+        self.page = page
+        self.register = register
+
+    def run(self) -> None:
+        """Ask, under the page-table lock (`clear_flush_young`)."""
+        with self.mm.page_table_lock:
+            young = self.mm.notifiers.clear_flush_young(PageRange(self.page))
+        if young:
+            self.register.value = 1
+        else:
+            self.register.value = 0
 
 
 class Step(Protocol):
