@@ -24,6 +24,7 @@ from mmunotify.lang import (
     mmu_interval_read_begin,
     mmu_interval_read_retry,
     mmu_interval_set_seq,
+    thread,
 )
 from mmunotify.primary.frame import Frame
 from mmunotify.primary.mm import Mm
@@ -365,6 +366,32 @@ def test_being_born_colliding_is_needed() -> None:
 
 def test_whoever_is_removed_waits_for_its_hook() -> None:
     assert under(RemovesAtOnce, "punch_hole/unregister", Ranged).startswith("no_use_after_free")
+
+
+class Attaches(Ranged):
+    """An ioctl inserts the range; whoever calls it may have outlived the address space."""
+
+    def __init__(self, mm: Mm) -> None:
+        super().__init__(mm)
+        self.notifier.by_hand = True
+
+    @thread
+    def attach_range(self) -> None:
+        mmu_interval_notifier_insert(self.notifier)
+
+
+class AttachesAsUser(Attaches):
+    @thread
+    def attach_range(self) -> None:
+        if self.mm.mmget_not_zero():
+            mmu_interval_notifier_insert(self.notifier)
+            self.mm.mmput()
+
+
+def test_an_insertion_needs_a_user_of_the_mm() -> None:
+    made = Scenario("exit", ("exit",), devices=0, pages=1, frames=1)
+    assert verdict_of(made.build(Attaches)).startswith("assertion: a subscription to an address")
+    assert verdict_of(made.build(AttachesAsUser)) == HOLDS
 
 
 def test_a_refusal_of_the_list_leaves_the_tree_s_section_open() -> None:

@@ -33,6 +33,7 @@ _HOOKS = (
     "invalidate_range_start",
     "invalidate_range_end",
     "invalidate",
+    "invalidate_page",
     "arch_invalidate_secondary_tlbs",
     "clear_flush_young",
     "clear_young",

@@ -72,6 +72,14 @@ class Driver:
         """
         return True
 
+    def invalidate_page(self, rng: PageRange) -> None:
+        """One page was cleared from the page table and the CPUs' TLBs; its frame is still there.
+
+        Drop its translation. Under protocols of Linux before 4.14, called with the page-table lock
+        held in place of a section by what works on single pages. A driver without it gets a section
+        there, too.
+        """
+
     def arch_invalidate_secondary_tlbs(self, rng: PageRange) -> None:
         """The CPUs flush `rng` from their TLBs; flush it from the secondary ones too.
 

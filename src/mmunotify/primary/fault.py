@@ -76,16 +76,17 @@ def wp_page_copy(mm: Mm, page: int) -> None:
     if mm.ghost.watches_copies:
         mm.ghost.copied[page] = old
     rng = PageRange(page, event=Event.CLEAR)
-    mm.notifiers.invalidate_range_start(rng)
+    mm.notifiers.page_start(rng)
     with mm.page_table_lock:
         same = mm.pte[page] is old and not mm.pte_write[page]
         if same:
             mm.clear_pte(page)
             mm.flush_tlb_range(rng)
+            mm.notifiers.page_cleared(rng)
             mm.set_pte(page, new, True)
         if mm.ghost.watches_copies:
             mm.ghost.copied[page] = None
-    mm.notifiers.invalidate_range_end(rng)
+    mm.notifiers.page_end(rng)
     if same:
         mm.put_unmapped(old)
     else:

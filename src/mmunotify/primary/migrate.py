@@ -61,14 +61,15 @@ class Migrate(Operation):
         mm = self.mm
         rng = PageRange(page, event=Event.CLEAR)
         with mm.rmap_lock.read:
-            mm.notifiers.invalidate_range_start(rng)
+            mm.notifiers.page_start(rng)
             with mm.page_table_lock:
                 found = mm.pte[page] is old
                 if found:
                     mm.set_migration(page)
                     mm.flush_or_batch(rng)
+                    mm.notifiers.page_cleared(rng)
                     old.put()
-            mm.notifiers.invalidate_range_end(rng)
+            mm.notifiers.page_end(rng)
         mm.flush_batch(rng)
         return found
 

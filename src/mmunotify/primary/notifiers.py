@@ -31,7 +31,7 @@ class Notifiers:
 
     changes: bool
     hooks: ClassVar[frozenset[str]] = frozenset()
-    """Which of the hooks `NEEDED` the protocol calls."""
+    """Which of the hooks that came late or went early (`NEEDED`, invalidate_page) it calls."""
 
     unregisters: ClassVar[bool] = True
     """Whether a subscriber can leave."""
@@ -68,6 +68,21 @@ class Notifiers:
     def invalidate_range_end(self, rng: PageRange) -> None:
         """End a section."""
         raise NotImplementedError
+
+    # -- what works on one page: reclaim, migration, COW -----------------------------------------
+
+    def page_start(self, rng: PageRange) -> None:
+        """Before the entry is cleared."""
+        self.invalidate_range_start(rng)
+
+    def page_cleared(self, rng: PageRange) -> None:
+        """It is cleared, and the page-table lock still held (`ptep_clear_flush_notify`)."""
+
+    def page_end(self, rng: PageRange) -> None:
+        """The page-table lock is given back."""
+        self.invalidate_range_end(rng)
+
+    # -- secondary TLBs -------------------------------------------------------------------------
 
     def arch_invalidate_secondary_tlbs(self, rng: PageRange) -> None:
         """The CPUs' TLBs are flushed (`mmu_notifier_arch_invalidate_secondary_tlbs`)."""

@@ -71,13 +71,14 @@ class Reclaim(Operation):
         mm = self.mm
         rng = PageRange(page, event=Event.CLEAR)
         with mm.rmap_lock.read:
-            mm.notifiers.invalidate_range_start(rng)
+            mm.notifiers.page_start(rng)
             with mm.page_table_lock:
                 if mm.pte[page] is frame:
                     mm.clear_pte(page)
                     mm.flush_or_batch(rng)
+                    mm.notifiers.page_cleared(rng)
                     frame.put()
-            mm.notifiers.invalidate_range_end(rng)
+            mm.notifiers.page_end(rng)
         mm.flush_batch(rng)  # try_to_unmap_flush_dirty, before the page is written out
 
     def remove_mapping(self, page: int, frame: Frame) -> None:

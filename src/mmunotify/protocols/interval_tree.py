@@ -24,10 +24,10 @@ __all__ = ["IntervalTree"]
 class IntervalTree:
     """The half of `struct mmu_notifier_subscriptions` that came with the interval notifier.
 
-    Since Linux kernel commit 99cb252f5e68 ("mm/mmu_notifier: add an interval tree notifier") (in
-    v5.5). The kernel's number `invalidate_seq`, odd while `excluded`, is an epoch and a bit. There
-    are three states: no section (`active_invalidate_ranges` is 0); sections, but of no subscribed
-    range; and `excluded`. It is a sequence count that lets several writers in.
+    Since Linux kernel commit 99cb252f5e68 (in v5.5). The kernel's number `invalidate_seq`, odd
+    while `excluded`, is an epoch and a bit. There are three states: no section
+    (`active_invalidate_ranges` is 0); sections, but of no subscribed range; and `excluded`. It is a
+    sequence count that lets several writers in.
     """
 
     def __init__(self, mm: Mm, drivers: Sequence[Driver], registered: bool = True) -> None:
@@ -134,6 +134,11 @@ class IntervalTree:
     def insert(self, sub: MmuIntervalNotifier) -> None:
         """`mmu_interval_notifier_insert`: born colliding in the middle of a section."""
         might_sleep()
+        require(
+            "assertion",
+            not self.mm.exits or self.mm.users > 0,
+            "a subscription to an address space that has no users any more",
+        )
         if not self.has_itree:  # __mmu_notifier_register(NULL): under mm_take_all_locks
             with self.mm.mmap_lock.write, self.mm.rmap_lock.write:
                 self.has_itree = True

@@ -36,6 +36,8 @@ class Srcu310Notifiers(Srcu419Notifiers):
     secondary MMU"), which tells a subscriber while it is on the list and unlinks it once.
     """
 
+    hooks = frozenset({"invalidate_page"})  # until 5f32b265400d (in v4.14)
+
     def refuses(self, subscription: Subscription, rng: PageRange) -> bool:
         """Tell a subscriber that a section begins; it cannot refuse."""
         subscription.start_surely(rng)

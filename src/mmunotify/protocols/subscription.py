@@ -20,6 +20,7 @@ __all__ = ["Sections", "Subscription", "require_alive"]
 _HOOKS = (  # of struct mmu_notifier_ops
     "invalidate_range_start",
     "invalidate_range_end",
+    "invalidate_page",
     "arch_invalidate_secondary_tlbs",
     "clear_flush_young",
     "clear_young",
@@ -51,6 +52,7 @@ class Subscription:
         self.has_start = overrides(type(driver), "invalidate_range_start")
         self.has_end = overrides(type(driver), "invalidate_range_end")
         self.is_paired = self.has_start and self.has_end  # an end alone misses nothing
+        self.has_page = overrides(type(driver), "invalidate_page")
         self.has_tlbs = overrides(type(driver), "arch_invalidate_secondary_tlbs")
         self.has_release = overrides(type(driver), "release")
         self.has_clear_flush_young = overrides(type(driver), "clear_flush_young")
@@ -119,6 +121,26 @@ class Subscription:
         """A section may make the driver forget that a page was used: no loss of aging."""
         if self.driver.mm.ghost.watches_age:
             self.driver.tlb.forget_young(rng, begin)
+
+    # -- one page, until 4.13 --------------------------------------------------------------------
+
+    def start_unless_paged(self, rng: PageRange) -> None:
+        """Tell a driver without `invalidate_page` that a section of one page begins."""
+        if not self.has_page:
+            self.start_surely(rng)
+
+    def invalidate_page(self, rng: PageRange) -> None:
+        """Tell a driver with it that one page was cleared."""
+        if self.has_page:
+            self._forget_young(rng, True)
+            self.driver.invalidate_page(rng)
+            require_alive(self.driver)
+            self._forget_young(rng, False)
+
+    def end_unless_paged(self, rng: PageRange) -> None:
+        """Tell a driver without it that the section ends."""
+        if not self.has_page:
+            self.end(rng)
 
     # -- the other hooks ------------------------------------------------------------------------
 

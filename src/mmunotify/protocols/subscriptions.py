@@ -38,6 +38,8 @@ class Subscriptions(Notifiers):
         self.changes = True
         self.lock = SpinLock()
         self.subscriptions = tuple(Subscription(driver, registered) for driver in drivers)
+        paged = any(subscription.has_page for subscription in self.subscriptions)
+        self.pagewise = paged and "invalidate_page" in self.hooks
         self.by_driver: Table[Subscription] = Table(drivers)
         for subscription in self.subscriptions:
             self.by_driver[subscription.driver] = subscription
@@ -92,6 +94,25 @@ class Subscriptions(Notifiers):
     def invalidate_range_end(self, rng: PageRange) -> None:
         """Tell everybody that it ends."""
         self.walk(lambda subscription: subscription.end(rng))
+
+    def page_start(self, rng: PageRange) -> None:
+        """A section, but for those that have `invalidate_page`."""
+        if self.pagewise:
+            self.walk(lambda subscription: subscription.start_unless_paged(rng))
+        else:
+            self.invalidate_range_start(rng)
+
+    def page_cleared(self, rng: PageRange) -> None:
+        """Tell those that have it that one page is gone."""
+        if self.pagewise:
+            self.walk(lambda subscription: subscription.invalidate_page(rng))
+
+    def page_end(self, rng: PageRange) -> None:
+        """The end of that section."""
+        if self.pagewise:
+            self.walk(lambda subscription: subscription.end_unless_paged(rng))
+        else:
+            self.invalidate_range_end(rng)
 
     def arch_invalidate_secondary_tlbs(self, rng: PageRange) -> None:
         """Nobody is told, before there was the hook."""

@@ -25,6 +25,6 @@ class RepairedTakeAllLocksNotifiers(RcuNotifiers):
 class TakeAllLocksNotifiers(UnlinksFirst, RcuNotifiers):
     """`struct mmu_notifier_mm`.
 
-    Since Linux kernel commit cddb8a5c14aa ("mmu-notifiers: core"), on 7906d00cd1f6, which brought
-    `mm_take_all_locks` (in v2.6.27), until v3.5.
+    Since Linux kernel commit cddb8a5c14aa, on 7906d00cd1f6, which brought `mm_take_all_locks` (in
+    v2.6.27), until v3.5.
     """

@@ -24,6 +24,7 @@ class V10Notifiers(Subscriptions):
     """#v10 as posted on linux-mm; conceded the next day."""
 
     unregisters = False
+    hooks = frozenset({"invalidate_page"})
 
     def __init__(self, mm: Mm, drivers: Sequence[Driver], registered: bool = True) -> None:
         super().__init__(mm, drivers, registered)

@@ -21,6 +21,8 @@ __all__ = ["RcuNotifiers", "V9Notifiers"]
 class RcuNotifiers(Subscriptions):
     """A base: walks are RCU read sections."""
 
+    hooks = frozenset({"invalidate_page"})
+
     def __init__(self, mm: Mm, drivers: Sequence[Driver], registered: bool = True) -> None:
         super().__init__(mm, drivers, registered)
         self.rcu = Rcu()
