@@ -6,19 +6,27 @@ from mmunotify.check.scenario import Scenario
 from mmunotify.corpus.bug import Bug, Case, Commit, Kind, Seen
 from mmunotify.corpus.subscriber import Subscriber
 from mmunotify.lang import PageRange
+from mmunotify.primary.mm import Mm
 
 __all__ = ["BUG", "SCENARIOS"]
 
 
 class LeavesLastOut(Subscriber):
-    """Maps both pages by one large entry: frames 0 and 1 are one huge page."""
+    """Maps both pages by one large entry where it can: frames 0 and 1 are one huge page."""
+
+    def __init__(self, mm: Mm) -> None:
+        super().__init__(mm)
+        self.large = False
 
     def invalidate_range_start(self, rng: PageRange) -> None:
-        """`kvm_handle_hva`: drop the large entry if the range touches it."""
+        """`kvm_handle_hva`: drop the large entry if the page lies in it, or the small one."""
         with self.lock:
             self.count += 1
             for page in rng:
-                if page < self.large_end():
+                if not self.large:
+                    self.spte[page] = None
+                elif page < self.large_end():
+                    self.large = False
                     self.spte.fill(None)
             self.tlb.flush()
 
@@ -27,14 +35,17 @@ class LeavesLastOut(Subscriber):
         return 1
 
     def fault(self, page: int, write: bool) -> None:
-        """Map both pages, if both are there."""
+        """Map both pages, if both are there, else the one."""
         seq = self.seq.read()
         frame = self.mm.get_user_page(page, write)
         both = all(self.mm.pte[each] is self.mm.frames[each] for each in self.mm.pages)
         with self.lock:
-            if both and self.count == 0 and self.seq.read() == seq:
-                for each in self.mm.pages:
-                    self.spte[each] = self.mm.frames[each]
+            if self.count == 0 and self.seq.read() == seq:
+                self.large = both
+                self.spte[page] = frame
+                if both:
+                    for each in self.mm.pages:
+                        self.spte[each] = self.mm.frames[each]
         frame.put()
 
 
