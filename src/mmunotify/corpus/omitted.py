@@ -15,14 +15,6 @@ OMITTED: dict[str, str] = {
         "what was wrong is an assertion of the kernel's own, which the model does not have, since "
         "a driver here cannot hold an mm that has exited."
     ),
-    "B5": (
-        "kvm_swap_active_memslots starves under endless overlapping sections (syzbot, November "
-        "2025): there is no fixed variant to hold against it."
-    ),
-    "D5": (
-        "mmu_seq was truncated to an int, so that a sequence of 2^31 or more never fits: integer "
-        "width is not in the model, where a sequence has no bound."
-    ),
     "D6": (
         "Ageing by dropping an spte without a change of the sequence (2014): the spte that a fault "
         "in flight puts back leads to a page that is still mapped, so the harm is a wrong estimate "
@@ -31,10 +23,6 @@ OMITTED: dict[str, str] = {
     "D15": (
         "vhost's metadata prefetch by notifiers (5.3) was reverted and never repaired, so there is "
         "no fixed variant."
-    ),
-    "F11": (
-        "hmm_range_fault spins on the trylock of a page whose holder waits for work on the same "
-        "CPU (CVE-2026-43404): which CPU a thread runs on is not in the model."
     ),
     "F12": ("Reclaim from the invalidate path of amdgpu (2021): the same as F1 with another lock."),
     "F14": (
