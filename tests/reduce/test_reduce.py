@@ -41,6 +41,13 @@ def test_random_programs(program: Program, passes: list[bool]) -> None:
     assert not trouble, trouble
 
 
+@given(programs())
+def test_a_slot_that_is_named_twice_is_one_slot(program: Program) -> None:
+    """Two snapshots of an epoch may have shared a slot: it holds one."""
+    twice = replace(program, epochs=tuple((*slots, *slots) for slots in program.epochs))
+    assert reduce(twice) == reduce(program)
+
+
 @pytest.mark.parametrize("start", range(0, 40_000, 1000))
 @pytest.mark.long
 def test_many_random_programs(start: int) -> None:

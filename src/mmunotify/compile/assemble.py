@@ -299,7 +299,7 @@ def _finish(
         failures=tuple(assembler.failures),
         predicates=tuple(predicates),
         table=tuple(assembler.table),
-        epochs=tuple(tuple(slots) for slots in assembler.epochs.values()),
+        epochs=tuple(tuple(dict.fromkeys(slots)) for slots in assembler.epochs.values()),
         covers=tuple(tuple(c) for c in assembler.covers),
         locations=tuple(assembler.session.locations),
         labels=labels,

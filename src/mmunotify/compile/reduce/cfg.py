@@ -132,7 +132,8 @@ class _Reader:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.epochs = [
-            (sum(1 << s for s in e), 1 << (program.slots + n)) for n, e in enumerate(program.epochs)
+            (sum(1 << s for s in set(e)), 1 << (program.slots + n))
+            for n, e in enumerate(program.epochs)
         ]
 
     def read(self, i: Instr) -> tuple[int, int, int, int]:
