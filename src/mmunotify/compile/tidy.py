@@ -41,7 +41,7 @@ def tidy(items: list[Item], result: Reg | None = None) -> list[Item]:
 
     `result` is a register that is read at the end.
     """
-    items = _threaded(_reachable([i for i in items if i.note is None]))
+    items = _reachable(_threaded([i for i in items if i.note is None]))
     while True:
         fewer = _without_unread(_merge_copies(_propagated(_without_empty_jumps(items))), result)
         if len(fewer) == len(items):
