@@ -87,7 +87,7 @@ def test_limit() -> None:
     subject.take()
     trace = subject.trace("me")
     assert trace.activity is not None
-    assert (len(trace.notified), trace.activity.omitted) == (2, 3)
+    assert (len(trace.notified), trace.activity.omitted[0].calls) == (2, 3)
 
 
 def test_written_and_read() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmunotify.trace.record import Activity, Header, Lane, Mapping, Notified, Trace
+from mmunotify.trace.record import Activity, Header, Lane, Mapping, Notified, Omitted, Trace
 
 PAGE = 4096
 HEAP, FILE, ANONYMOUS = 0x1000_0000, 0x2000_0000, 0x3000_0000
@@ -41,7 +41,9 @@ def sample(*, lost: int = 0, omitted: int = 0) -> Trace:
             machine="Linux 6.18.0",
             seconds=1.0,
             lost=lost,
-            omitted=omitted,
+            omitted=[Omitted(kind="unmap", cause="COW", calls=omitted, pages=omitted)]
+            if omitted
+            else [],
             page=PAGE,
             notes=["the command exited with 0"],
         ),

@@ -45,7 +45,7 @@ def test_losses_come_first() -> None:
     """What is missing is said before any number, in a colour of its own."""
     shown = render_activity(sample(lost=5, omitted=1), color=True)
     line = shown.splitlines()[2]
-    assert "5 events lost: the kernel's rings were full; 1 later event counted" in line
+    assert "5 events lost: the kernel's rings were full; 1 later event in" in line
     assert "\033[" in line
 
 

@@ -20,6 +20,13 @@ def test_by_cause() -> None:
     assert sum(t.calls for t in (*invalidations, *aging)) == len(trace.notified)
 
 
+def test_what_was_only_counted() -> None:
+    """It is in the totals by cause, and nowhere else."""
+    trace = sample(omitted=3)
+    assert by_cause(trace)[0][0].calls == 5
+    assert sum(t.calls for t in by_lane(trace)) == 4
+
+
 def test_areas() -> None:
     """Each notification counts where it begins."""
     found = areas(sample())

@@ -18,7 +18,7 @@ from mmunotify.kernel.cause import cause_of, may_be_foreign
 from mmunotify.kernel.maps import Maps
 from mmunotify.kernel.memory import PAGE
 from mmunotify.kernel.notifications import Notification, Notifications
-from mmunotify.trace.record import Activity, Header, Lane, Mapping, Notified, Trace
+from mmunotify.trace.record import Activity, Header, Lane, Mapping, Notified, Omitted, Trace
 
 __all__ = ["LIMIT", "Recorder", "vms_of"]
 
@@ -57,7 +57,7 @@ class Recorder:
         self._stacks: dict[tuple[str, ...], int] = {}
         self._causes: list[str] = []
         self._kept: list[Notified] = []
-        self._omitted = 0
+        self._omitted: dict[tuple[str, str], tuple[int, int]] = {}
 
     # -- what is watched ------------------------------------------------------------------------
 
@@ -103,7 +103,10 @@ class Recorder:
                 machine=f"{platform.system()} {platform.release()}",
                 seconds=round(seconds, 6),
                 lost=self._notifications.lost,
-                omitted=self._omitted,
+                omitted=[
+                    Omitted(kind=kind, cause=cause, calls=calls, pages=pages)
+                    for (kind, cause), (calls, pages) in sorted(self._omitted.items())
+                ],
                 page=PAGE,
                 stacks=[list(stack) for stack in self._stacks],
                 notes=self.notes,
@@ -126,7 +129,9 @@ class Recorder:
         if lane is None or self._is_repeat(one):
             return
         if len(self._kept) >= self._limit:
-            self._omitted += 1
+            calls, pages = self._omitted.get((one.kind, cause), (0, 0))
+            more = -(-(one.end - one.start) // PAGE)
+            self._omitted[one.kind, cause] = (calls + 1, pages + more)
             return
         notified = Notified(
             time=max(0, one.time - self._start),

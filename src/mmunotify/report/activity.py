@@ -63,7 +63,8 @@ def incompleteness(activity: Activity) -> str:
     if activity.lost:
         missing.append(f"{count(activity.lost, 'event')} lost: the kernel's rings were full")
     if activity.omitted:
-        missing.append(f"{count(activity.omitted, 'later event')} counted and not kept")
+        later = sum(left.calls for left in activity.omitted)
+        missing.append(f"{count(later, 'later event')} in the totals by cause only")
     return "; ".join(missing)
 
 

@@ -1,6 +1,7 @@
 """What the notifications of a trace add up to: by cause, by area of memory, over time.
 
-Invariant: the calls of all causes together, aging included, are the notifications of the trace.
+Invariant: the calls of all causes together, aging included, are the notifications of the trace,
+those that were only counted included.
 """
 
 from __future__ import annotations
@@ -26,9 +27,13 @@ class Tally:
 
     def add(self, pages: int) -> None:
         """Count one call."""
-        self.calls += 1
-        self.pages += pages
+        self.add_counted(1, pages)
         self.largest = max(self.largest, pages)
+
+    def add_counted(self, calls: int, pages: int) -> None:
+        """Count calls of which only the sums are known."""
+        self.calls += calls
+        self.pages += pages
 
 
 @dataclass(slots=True)
@@ -53,12 +58,18 @@ def page_count(one: Notified, page: int) -> int:
 
 
 def by_cause(trace: Trace) -> tuple[list[Tally], list[Tally]]:
-    """Tally invalidations, and calls of aging, by cause; the most calls come first."""
+    """Tally invalidations, and calls of aging, by cause; the most calls come first.
+
+    What was counted and not kept is in it; `largest` is of those that were kept.
+    """
     page = _page(trace)
     found: dict[tuple[bool, str], Tally] = {}
     for one in trace.notified:
         key = (one.kind == "unmap", one.cause)
         found.setdefault(key, Tally(one.cause)).add(page_count(one, page))
+    for left in trace.activity.omitted if trace.activity else ():
+        key = (left.kind == "unmap", left.cause)
+        found.setdefault(key, Tally(left.cause)).add_counted(left.calls, left.pages)
     ordered = sorted(found.items(), key=lambda item: (-item[1].calls, item[0]))
     return (
         [tally for (unmap, _), tally in ordered if unmap],

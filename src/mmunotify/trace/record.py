@@ -22,6 +22,7 @@ __all__ = [
     "Line",
     "Mapping",
     "Notified",
+    "Omitted",
     "Result",
     "ScenarioResult",
     "Statistics",
@@ -154,19 +155,28 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
 
 
+class Omitted(msgspec.Struct, frozen=True, kw_only=True):
+    """Notifications of one kind and cause that were counted and not kept."""
+
+    kind: str
+    cause: str
+    calls: int
+    pages: int
+
+
 class Activity(msgspec.Struct, frozen=True, kw_only=True):
     """What a trace of a running system says as a whole.
 
     `seconds` it lasted; `lost` events the kernel had no room for; `omitted` events that were
-    counted and not kept; `page` is the size of a page in bytes; `stacks` are the call chains that
-    `Notified` indexes, innermost function first; `notes` are what a reader must know to judge the
-    numbers.
+    counted and not kept, by kind and cause; `page` is the size of a page in bytes; `stacks` are the
+    call chains that `Notified` indexes, innermost function first; `notes` are what a reader must
+    know to judge the numbers.
     """
 
     machine: str = ""
     seconds: float = 0.0
     lost: int = 0
-    omitted: int = 0
+    omitted: list[Omitted] = []
     page: int = 4096
     stacks: list[list[str]] = []
     notes: list[str] = []
