@@ -50,7 +50,7 @@ std::int64_t Table::reserve(const Range& range) {
   const std::uint32_t number = free_.back();
   free_.pop_back();
   Slot& slot = slots_[number];
-  slot = Slot{range, slot.generation + 1, 1, 0, State::reserved, false, true};
+  slot = Slot{range, slot.generation + 1, 1, 0, State::reserved, false, sections_.over(range), true};
   reserved_.push_back(number);
   ++statistics_.registrations;
   return number;
@@ -60,7 +60,7 @@ Table::Commit Table::commit(std::uint32_t number) {
   const std::lock_guard hold(mutex_);
   Slot& slot = slots_[number];
   if (slot.state != State::reserved || slot.doomed) return Commit::doomed;
-  if (sections_.over(slot.range)) return Commit::closed;
+  if (slot.closed) return Commit::closed;
   if (pieces_.size() == pieces_.capacity()) return Commit::clash;
   std::size_t at = first_overlap(slot.range);
   for (std::size_t next = at; next < pieces_.size(); ++next) {

@@ -39,7 +39,7 @@ class Table {
   enum class Commit : std::uint8_t {
     done,
     doomed,  // an invalidation fell into the time between `reserve` and now
-    closed,  // a section is open over the range, or may be: do not keep the registration
+    closed,  // a section was open over the range at `reserve`: do not keep it
     clash,   // another piece is in the way that the range does not cover
   };
 
@@ -109,6 +109,8 @@ class Table {
     std::uint32_t pieces = 0;
     State state = State::free;
     bool doomed = false;
+    bool closed = false;  // a section was open when it was reserved, and may be over by now;
+                          // one that has begun since dooms it
     bool referenced = false;
   };
 

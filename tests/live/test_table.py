@@ -88,7 +88,10 @@ def test_open_section() -> None:
     slot = table.reserve(10 * P, 20 * P)
     assert table.commit(slot) == "closed"
     space.end_unmap(15 * P, 16 * P)
-    assert table.commit(slot) == "done"
+    # What the device was asked for may have been the old pages: found by checking the model.
+    assert table.commit(slot) == "closed"
+    table.forget(slot)
+    keep(table, 10, 20)
 
 
 def test_bigger_one_takes_the_place(table: _monitor.Table) -> None:

@@ -209,6 +209,8 @@ def checks(graph: Graph, cell: int, read: int, used: int) -> tuple[Check, ...]:
         if node.thread != thread or not read < node.step <= used or not condition:
             continue
         for slot, step in _looked_at(graph, number):
+            if slot >= len(graph.groups):  # a snapshot that only the thread itself has
+                continue
             if slot != cell and step > read and graph.groups[slot] not in _DATA:
                 found.setdefault(slot, _check(graph, slot, step, read))
     telling = [check for check in found.values() if max(check.earlier, check.later) >= 0]
