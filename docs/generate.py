@@ -18,13 +18,15 @@ from textwrap import fill
 
 from mmunotify.codes import CODES, Code
 
-__all__ = ["CORPUS", "ERRORS", "errors_page", "main", "renewed"]
+__all__ = ["CORPUS", "ERRORS", "FIGURE", "cost_figure", "errors_page", "main", "renewed"]
 
 ROOT = Path(__file__).parents[1]
 ERRORS = ROOT / "docs" / "errors.md"
 CORPUS = ROOT / "docs" / "corpus.md"
+FIGURE = ROOT / "docs" / "cost.svg"
 ELISION = "..."  # as in docs/blocks.py, which a script in this folder cannot import by its name
 _WIDTH = 100
+_MOST_PAGES = 4096  # in the figure; the lines go on as they do
 _ALIKE = 0.75
 _SPEED = "speed "
 _DIGITS = re.compile(r"\d+")
@@ -68,6 +70,13 @@ def _entry(code: Code) -> Iterator[str]:
         yield f"{label}:\n\n```text\n{example}\n```\n"
 
 
+def cost_figure() -> str:
+    """Return docs/cost.svg: what `mmunotify cost --svg` writes."""
+    from mmunotify.cli.cost import counted, plot
+
+    return plot(counted(_MOST_PAGES)).svg() + "\n"
+
+
 def main() -> int:
     """Write the pages; tell which outputs a person has to look at."""
     sys.path.insert(0, str(ROOT))  # run as a script, only docs/ is on the path
@@ -79,6 +88,7 @@ def main() -> int:
 
     ERRORS.write_text(errors_page())
     CORPUS.write_text(corpus_page([try_bug(bug) for bug in bugs()]))
+    FIGURE.write_text(cost_figure())
     stale = [where for page in PAGES for where in _refresh(page)]
     for where in stale:
         print(f"{where}: what is shown here is not what the command prints now")

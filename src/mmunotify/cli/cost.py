@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Rows = list[tuple[Form, int, Cost]]
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "counted", "plot", "run"]
 
 _MOST = 65_536
 
@@ -29,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Count, and show the table."""
-    from mmunotify.cost import FORMS
     from mmunotify.trace.file import require_writable, write_atomically
 
     if not 1 <= arguments.most <= _MOST:
@@ -41,9 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     for path in (arguments.json, arguments.svg):
         if path and path != "-":
             require_writable(path)
-    rows = [
-        (form, pages, form.measure(pages)) for form in FORMS for pages in _sizes(arguments.most)
-    ]
+    rows = counted(arguments.most)
     if arguments.svg:
         write_atomically(arguments.svg, plot(rows).svg().encode())
     if arguments.json == "-":
@@ -53,6 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
         write_atomically(arguments.json, _json(rows).encode())
     put(_table(rows))
     return Exit.HOLDS
+
+
+def counted(most: int) -> Rows:
+    """Return what each form costs for up to `most` pages."""
+    from mmunotify.cost import FORMS
+
+    return [(form, pages, form.measure(pages)) for form in FORMS for pages in _sizes(most)]
 
 
 def _sizes(most: int) -> list[int]:

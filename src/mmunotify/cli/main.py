@@ -34,6 +34,7 @@ __all__ = ["main"]
 _VERBS = {
     "check": "check a driver through every interleaving",
     "corpus": "find bugs again that Linux had",
+    "claims": "put the mail of 2 April 2008 to the test, claim by claim",
     "cost": "count what the forms of invalidation cost",
     "show": "show a saved result or trace again",
     "explain": "explain an error code",
