@@ -317,7 +317,7 @@ def _epoch(low: Lowering, owner: Value, node: ast.AST) -> Epoch:
         node,
         "this Epoch is reached through a reference that varies",
         "a snapshot is kept as one bit, which belongs to one Epoch",
-        "use a Counter here",
+        "find it by a loop, in which it is known: for one in self.all: if one is wanted: ...",
     )
 
 
