@@ -19,6 +19,7 @@ CHAINS = {
     "compaction": ("try_to_migrate", "migrate_pages_batch", "compact_zone", "kcompactd"),
     "migration": ("try_to_migrate", "migrate_pages_batch", "do_move_pages_to_node"),
     "split": ("__split_huge_pmd", "unmap_page_range", "do_madvise"),
+    "DAMON": ("try_to_unmap_one", "shrink_folio_list", "damon_pa_pageout", "kdamond_fn"),
     "reclaim": ("try_to_unmap_one", "shrink_folio_list", "shrink_node", "kswapd"),
     "exit": ("unmap_vmas", "exit_mmap", "mmput", "do_exit"),
 }

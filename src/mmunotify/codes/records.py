@@ -73,9 +73,9 @@ RECORDS: tuple[Code, ...] = (
         "E506",
         "there is no such result file",
         text="""
-            `mmunotify show` takes a file written by --json. The path does not exist or
-            cannot be read. The name of a driver is no result: check it first and keep the result
-            in a file.
+            `mmunotify show` takes a file written by `check --json` or `trace --trace`. The path
+            does not exist or cannot be read. The name of a driver is no result: check it first and
+            keep the result in a file.
             """,
         wrong="$ mmunotify show kvm_like",
         right="""

@@ -6,6 +6,7 @@ shown as it was recorded.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +23,13 @@ from mmunotify.kernel.notifications import Notification, Notifications
 
 __all__ = ["Row", "Verdict", "conform"]
 
-_OTHERS = ("DAMON", "idle tracking")  # the kernel's own scans, which come at any time
+_AT_ANY_TIME = ("DAMON", "idle tracking")
+_BACKGROUND = (
+    "reclaim",
+    "compaction",
+    "migration",
+    "collapse",
+)  # if a thread of the kernel does it
 
 
 class Verdict(StrEnum):
@@ -97,8 +104,10 @@ def _perform(case: Case, notifications: Notifications) -> Row:
 
 def _counts(one: Notification, memory: Memory) -> bool:
     """Whether a notification is about the memory of a case, and is the operation's."""
-    inside = one.start < memory.end and one.end > memory.start
-    return inside and cause_of(one.stack) not in _OTHERS
+    cause = cause_of(one.stack)
+    if cause in _AT_ANY_TIME or (cause in _BACKGROUND and one.pid != os.getpid()):
+        return False
+    return one.start < memory.end and one.end > memory.start
 
 
 def _verdict(case: Case, model: list[Told], kernel: list[Told]) -> Verdict:

@@ -15,6 +15,8 @@ OTHER: Final = "other"
 
 # cause -> functions any of which is in the chain; the first row that matches counts.
 _RULES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
+    # First: whatever its thread does (age, reclaim, migrate), a policy of the user's asked for it.
+    ("DAMON", ("kdamond_fn", "damon_pa_prepare_access_checks", "damon_va_prepare_access_checks")),
     ("KSM", ("ksm_do_scan", "ksm_scan_thread", "try_to_merge_one_page", "break_ksm")),
     ("collapse", ("collapse_huge_page", "madvise_collapse", "collapse_pte_mapped_thp")),
     ("collapse", ("retract_page_tables", "khugepaged", "hpage_collapse_scan_file")),
@@ -27,7 +29,6 @@ _RULES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("madvise", ("do_madvise", "vector_madvise", "madvise_vma_behavior", "madvise_do_behavior")),
     ("reclaim", ("shrink_folio_list", "shrink_node", "shrink_one", "reclaim_pages")),
     ("reclaim", ("folio_referenced", "lru_gen_look_around", "walk_mm", "evict_folios")),
-    ("DAMON", ("kdamond_fn", "damon_pa_prepare_access_checks", "damon_va_prepare_access_checks")),
     ("idle tracking", ("page_idle_bitmap_read", "page_idle_bitmap_write")),
     ("truncate", ("unmap_mapping_range", "unmap_mapping_pages", "unmap_mapping_folio")),
     ("truncate", ("truncate_pagecache", "truncate_inode_pages_range", "shmem_fallocate")),

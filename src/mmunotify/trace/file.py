@@ -32,7 +32,7 @@ __all__ = [
 
 _GZIP = b"\x1f\x8b"
 _NEWER = "write it again with this version, or read it with the one that wrote it"
-_FOREIGN = "give a file that `mmunotify check --json` has written"
+_FOREIGN = "give a file that `check --json` or `trace --trace` has written"
 
 
 # Writing ------------------------------------------------------------------------------------
