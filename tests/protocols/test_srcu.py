@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 from tests.check.verdicts import verdict_of
-from tests.protocols.under import HOLDS, First, Refuses, Second, reaped, told, under
+from tests.protocols.under import EVENTS, HOLDS, First, Refuses, Second, reaped, told, under
 
 from mmunotify.check.scenario import Scenario
 from mmunotify.drivers.kvm import Kvm
+from mmunotify.errors import DiagnosticError
 from mmunotify.lang.driver import EAGAIN, Driver
 from mmunotify.lang.intrinsics import might_sleep
 from mmunotify.lang.page_range import PageRange
+from mmunotify.primary.frame import Frame
+from mmunotify.primary.mm import Mm
 from mmunotify.protocols import SrcuNotifiers
 
 
@@ -36,6 +39,44 @@ class NeverWaits(SrcuNotifiers):
     """Whoever leaves does not wait for the walks that may have found it."""
 
     def synchronize(self) -> None:
+        pass
+
+
+class Walks(Driver):
+    """Its hardware walks the CPU's page table, so it is told where the CPUs flush their TLBs."""
+
+    def __init__(self, mm: Mm) -> None:
+        super().__init__(mm)
+        self.attached = True
+        self.writable = mm.pte_write
+        self.accessed = mm.pte_young
+
+    def walk(self, page: int) -> Frame | None:
+        return self.mm.pte[page] if self.attached else None
+
+    def arch_invalidate_secondary_tlbs(self, rng: PageRange) -> None:
+        EVENTS.append("flush")
+        self.tlb.flush_range(rng)
+
+    def release(self) -> None:
+        self.attached = False
+        self.tlb.flush()
+
+    def fault(self, page: int, write: bool) -> None:
+        self.mm.get_user_page(page, write).put()
+
+
+class Silent(Walks):
+    """The same for a search, in which nobody can write down anything."""
+
+    def arch_invalidate_secondary_tlbs(self, rng: PageRange) -> None:
+        self.tlb.flush_range(rng)
+
+
+class Unheard(SrcuNotifiers):
+    """The CPUs' flushes are nobody's business."""
+
+    def arch_invalidate_secondary_tlbs(self, rng: PageRange) -> None:
         pass
 
 
@@ -105,3 +146,22 @@ def test_only_what_may_not_block_is_refused() -> None:
         "munmap", ("munmap",), pages=1, frames=2, protocol="srcu", beside=(RefusesAlways,)
     )
     assert verdict_of(refused.build(Kvm)).startswith("context")
+
+
+def test_the_cpus_flush_is_told_with_it() -> None:
+    """In the section or after it, as the operation has it; always before the frame goes."""
+    assert told("srcu", "migrate", (Walks, First))[:3] == ["first start", "flush", "first end"]
+    assert told("srcu", "munmap", (Walks, First)) == ["first start", "first end", "flush"]
+
+
+@pytest.mark.parametrize("name", ["munmap", "migrate", "cow", "munmap/unregister"])
+def test_a_walker_of_the_page_table(name: str) -> None:
+    assert under("srcu", name, Silent) == HOLDS
+    if name != "cow":
+        assert under(Unheard, name, Silent).startswith(("no_stale", "no_write_after"))
+
+
+@pytest.mark.parametrize("protocol", ["srcu_4_19", "take_all_locks", "emm"])
+def test_before_6_6_nobody_is_told_of_a_flush(protocol: str) -> None:
+    with pytest.raises(DiagnosticError, match="E309"):
+        under(protocol, "munmap", Silent)
