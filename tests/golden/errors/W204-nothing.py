@@ -1,8 +1,8 @@
 # $ mmunotify check W204-nothing.py --scenario munmap
-from mmunotify import RETRY, Driver, SpinLock, Table
+from mmunotify import EFAULT, Driver, SpinLock, Table
 
 
-class Retry(Driver):
+class Refuse(Driver):
     def __init__(self, mm):
         super().__init__(mm)
         self.lock = SpinLock()
@@ -15,6 +15,5 @@ class Retry(Driver):
             self.tlb.flush()
 
     def fault(self, page, write):
-        frame = self.mm.get_user_page(page, write)
-        frame.put()
-        return RETRY
+        self.mm.get_user_page(page, write).put()
+        raise EFAULT
