@@ -138,6 +138,7 @@ def _list(subject: Subject, options: Options) -> Exit:
 
     lines = ["scenarios"]
     lines += [f"  {scenario.name}" for scenario in chosen_scenarios(subject, options)]
+    lines.append("  any of these/endless  operations are repeated for ever, for progress")
     lines.append("properties")
     lines += [f"  {name:22} {text}" for name, text in PROPERTIES.items()]
     own = own_properties(subject.driver)

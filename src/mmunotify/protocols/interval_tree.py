@@ -13,6 +13,7 @@ from mmunotify.lang.counter import Counter, Epoch
 from mmunotify.lang.driver import EAGAIN, Driver
 from mmunotify.lang.interval_notifier import MmuIntervalNotifier
 from mmunotify.lang.intrinsics import atomic, current, might_sleep, require, wait_until
+from mmunotify.lang.obligation import Obligation
 from mmunotify.lang.page_range import Event, PageRange
 from mmunotify.lang.spinlock import SpinLock
 from mmunotify.primary.mm import Mm
@@ -40,6 +41,7 @@ class IntervalTree:
         self.invalidate_seq = Epoch()
         self.excluded = False
         self.has_itree = False  # set by the first insertion
+        self.removing = Obligation("interval removal")
         for sub in self.subscriptions:
             sub.tree = self
             sub.inserted = registered and not sub.by_hand
@@ -159,6 +161,7 @@ class IntervalTree:
     def remove(self, sub: MmuIntervalNotifier) -> None:
         """`mmu_interval_notifier_remove`: out of the tree now, or when it thaws."""
         might_sleep()
+        self.removing.begin()
         waits = False
         with self.lock:
             seq = self.invalidate_seq.read()
@@ -174,6 +177,7 @@ class IntervalTree:
                 sub.deferred = False
         if waits:
             wait_until(lambda: self.invalidate_seq.read() != seq)
+        self.removing.end()
 
     # -- properties -----------------------------------------------------------------------------
 
