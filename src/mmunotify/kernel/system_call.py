@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
+
+from mmunotify.errors import CannotError, Diagnostic
 
 __all__ = ["Syscall", "address_of", "system_call"]
 
+_MACHINE = platform.machine()
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.syscall.restype = ctypes.c_long
 
@@ -41,7 +45,13 @@ class Syscall:
 
 
 def system_call(number: int, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | None) -> int:
-    """Make a system call with at most six arguments; raise `OSError` if it fails."""
+    """Make a system call with at most six arguments; raise `OSError` if it fails.
+
+    Raises `CannotError` on another processor, where the numbers mean other calls.
+    """
+    if _MACHINE != "x86_64":
+        what = f"the system calls are those of x86_64, and this is {_MACHINE}"
+        raise CannotError(Diagnostic("E401", None, what))
     words = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
     result = int(_LIBC.syscall(ctypes.c_long(number), *words))
     if result == -1:
