@@ -183,6 +183,9 @@ void add_space(nb::module_& module) {
       .def("advise", [](Space& s, std::uintptr_t start, std::uintptr_t end, int advice) {
         return unlocked([&] { return s.advise({start, end}, advice); });
       }, "start"_a, "end"_a, "advice"_a)
+      .def("invalidate", [](Space& s, std::uintptr_t start, std::uintptr_t end) {
+        s.report({monitor::Kind::change, {start, end}, {}});
+      }, "start"_a, "end"_a, "Report that something has happened to a range, and is over.")
       .def("settle", [](Space& s) {
         unlocked([&] {
           while (s.gate.ask() == monitor::Gate::Answer::wait) usleep(10);

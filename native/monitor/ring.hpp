@@ -12,7 +12,7 @@
 
 namespace mmunotify::monitor {
 
-enum class Kind : std::uint8_t { unmap, remap, remove, fork, died };
+enum class Kind : std::uint8_t { unmap, remap, remove, fork, died, change };
 
 struct Event {
   Kind kind;

@@ -33,6 +33,9 @@ class Space:
 
     def advise(self, start: int, end: int, advice: int) -> int: ...
 
+    def invalidate(self, start: int, end: int) -> None:
+        """Report that something has happened to a range, and is over."""
+
     def settle(self) -> None:
         """Wait until every invalidation that has begun is entered."""
 
@@ -97,7 +100,7 @@ class Userfaultfd:
 
     def watch(self, start: int, end: int) -> int: ...
 
-    def unwatch(self, start: int, end: int) -> int: ...
+    def unwatch(self, start: int, end: int) -> None: ...
 
     def stop(self) -> None: ...
 

@@ -49,3 +49,11 @@ def test_another_user() -> None:
     assert not found["tracepoints"]["permitted"]
     assert found["kernel"]["permitted"]
     assert all(one["fix"] for one in found.values() if not one["permitted"])
+
+
+def test_matrix(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each operation, with what was measured."""
+    assert main(["doctor", "--matrix"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].split()[:4] == ["operation", "memory", "explicit", "userfaultfd"]
+    assert any(line.split()[:4] == ["munmap", "anonymous", "before", "ordered"] for line in shown)

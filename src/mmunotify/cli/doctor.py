@@ -8,6 +8,7 @@ import json
 import textwrap
 from collections.abc import Sequence
 
+from mmunotify.cli import matrix
 from mmunotify.cli.screen import put, width
 from mmunotify.errors import Exit
 from mmunotify.kernel.feature import Permit
@@ -21,10 +22,17 @@ _NAME = 18
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    parser.add_argument(
+        "--matrix",
+        action="store_true",
+        help="do every operation to scratch memory, and show what each live monitor reports of it",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Try everything and tell; always succeeds."""
+    """Try everything and tell; fails only if a monitor keeps less than it promises."""
+    if arguments.matrix:
+        return matrix.run(arguments.json)
     found = list(permits())
     if arguments.json:
         put(json.dumps({"features": [dataclasses.asdict(one) for one in found]}, indent=1) + "\n")

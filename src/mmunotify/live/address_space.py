@@ -34,7 +34,12 @@ from mmunotify.live.runtime import Threads
 
 __all__ = ["AddressSpace"]
 
-_EVENTS = {0: ("munmap", Event.UNMAP), 1: ("mremap", Event.UNMAP), 2: ("madvise", Event.CLEAR)}
+_EVENTS = {
+    0: ("munmap", Event.UNMAP),
+    1: ("mremap", Event.UNMAP),
+    2: ("madvise", Event.CLEAR),
+    5: ("change", Event.CLEAR),  # of whatever kind
+}
 _FORK, _DIED = 3, 4
 _TOP = 1 << 47  # of the addresses that a program can use
 _MADV_DONTNEED, _MADV_PAGEOUT = 4, 21

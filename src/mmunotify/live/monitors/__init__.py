@@ -4,13 +4,26 @@ from collections.abc import Callable
 
 from mmunotify.errors import Diagnostic, DiagnosticError
 from mmunotify.live.monitors.explicit import Explicit
+from mmunotify.live.monitors.kvm import Kvm
 from mmunotify.live.monitors.monitor import Monitor
 from mmunotify.live.monitors.userfaultfd import Userfaultfd
 from mmunotify.terms import nearest
 
-__all__ = ["MONITORS", "Explicit", "Monitor", "Userfaultfd", "default_monitors", "monitor_named"]
+__all__ = [
+    "MONITORS",
+    "Explicit",
+    "Kvm",
+    "Monitor",
+    "Userfaultfd",
+    "default_monitors",
+    "monitor_named",
+]
 
-MONITORS: dict[str, Callable[[], Monitor]] = {"explicit": Explicit, "userfaultfd": Userfaultfd}
+MONITORS: dict[str, Callable[[], Monitor]] = {
+    "explicit": Explicit,
+    "userfaultfd": Userfaultfd,
+    "kvm": Kvm,
+}
 """All monitors of this process's own memory, by name."""
 
 
