@@ -53,7 +53,16 @@ class GivesLockBack(KeepsLock):
         self.umem_rwsem.up_read()
 
 
-SCENARIOS = [Scenario("reaper", ("oom_reaper",), 0, pages=1, frames=2, protocol=Srcu419Notifiers)]
+SCENARIOS = [
+    Scenario(
+        "reaper",
+        ("oom_reaper", "madvise_dontneed"),
+        devices=0,
+        pages=1,
+        frames=2,
+        protocol=Srcu419Notifiers,
+    )
+]
 
 BUG = Bug(
     id="B2",

@@ -50,7 +50,9 @@ class Refuses(Blocks):
         return not rng.blockable
 
 
-SCENARIOS = [Scenario("reaper", ("oom_reaper",), devices=0, pages=1, frames=2)]
+SCENARIOS = [
+    Scenario("reaper", ("oom_reaper", "madvise_dontneed"), devices=0, pages=1, frames=2),
+]
 
 BUG = Bug(
     id="B8",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmunotify.check.scenario import Scenario
 from mmunotify.corpus.bug import Bug, Case, Commit, Kind, Seen
 from mmunotify.corpus.subscriber import Subscriber
-from mmunotify.lang import PageRange
+from mmunotify.lang import PageRange, maybe
 from mmunotify.primary.operation import Operation
 
 __all__ = ["BUG", "SCENARIOS"]
@@ -27,25 +27,28 @@ class MovesNothing(Operation):
     function = "move_page_tables"
 
     def run(self) -> None:
-        """Move no page."""
-        if self.returns_early():
-            return
-        rng = PageRange(0, 0)
+        """Move one page, or none."""
         with self.mm.mmap_lock.write:
-            self.mm.notifiers.invalidate_range_start(rng)
-            self.mm.notifiers.invalidate_range_end(rng)
+            if maybe():
+                self.announce(PageRange(self.pick()))
+            else:
+                self.move_none()
 
-    def returns_early(self) -> bool:
-        """Whether there is nothing to do."""
-        return False
+    def move_none(self) -> None:
+        """What is done where old_len is 0."""
+        self.announce(PageRange(0, 0))
+
+    def announce(self, rng: PageRange) -> None:
+        """A section; the page itself is not moved."""
+        self.mm.notifiers.invalidate_range_start(rng)
+        self.mm.notifiers.invalidate_range_end(rng)
 
 
 class ReturnsEarly(MovesNothing):
     """As repaired."""
 
-    def returns_early(self) -> bool:
+    def move_none(self) -> None:
         """`if (!len) return 0;`."""
-        return True
 
 
 SCENARIOS = [

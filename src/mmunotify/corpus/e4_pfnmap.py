@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmunotify.check.scenario import Scenario
 from mmunotify.corpus.bug import Bug, Case, Commit, Kind, Seen
 from mmunotify.drivers.kvm import Kvm
-from mmunotify.lang import atomic, thread
+from mmunotify.lang import atomic, choose, thread
 from mmunotify.primary.frame import Frame, Owner
 from mmunotify.primary.mm import Mm
 
@@ -19,11 +19,12 @@ class MapsAnything(Kvm):
         super().__init__(mm)
         self.pfnmap: Frame = mm.frames[-1]
         self.pfnmap.owner = Owner.OTHER  # and refcount 0: the tail of a larger allocation
+        self.counted: Frame = mm.frames[0]  # a page of the process's that is mapped
 
     @thread
     def fault_on_io_memory(self) -> None:
         """`hva_to_pfn_remapped` and `kvm_release_pfn_clean`."""
-        frame = self.pfnmap  # follow_pfn
+        frame = choose((self.pfnmap, self.counted))  # follow_pfn
         if self.try_get_pfn(frame):
             with self.mmu_lock:
                 pass  # the spte is installed; it holds no reference

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mmunotify.check.scenario import Scenario
 from mmunotify.corpus.bug import Bug, Case, Commit, Kind, Seen
-from mmunotify.lang import Driver, Mutex, thread
+from mmunotify.lang import Driver, Mutex, Table, thread
+from mmunotify.primary.frame import Frame
 from mmunotify.primary.mm import Mm
 
 __all__ = ["BUG", "SCENARIOS"]
@@ -23,6 +24,7 @@ class FlushesUnlocked(Driver):
 
     def __init__(self, mm: Mm) -> None:
         super().__init__(mm)
+        self.spte: Table[Frame | None] = Table(mm.pages)
         self.gts = ThreadState()
         self.open = True  # the context can be found by its address
 
@@ -51,10 +53,6 @@ class FlushesUnlocked(Driver):
         with self.gts.ctxlock:
             self.open = False
         self.gts.freed = True
-
-    def fault(self, page: int, write: bool) -> None:
-        """`gru_try_dropin`: not looked at here."""
-        self.tlb.insert(page, self.mm.frames[0])
 
 
 class CopiesLocked(FlushesUnlocked):

@@ -10,11 +10,6 @@ OMITTED: dict[str, str] = {
         "list before its fields. That needs weak memory; the model is sequentially consistent, "
         "where the store to the list is seen last because it comes last."
     ),
-    "A12": (
-        "mmu_interval_notifier_insert tested mm_count where it must test mm_users (c9682d10271e): "
-        "what was wrong is an assertion of the kernel's own, which the model does not have, since "
-        "a driver here cannot hold an mm that has exited."
-    ),
     "D6": (
         "Ageing by dropping an spte without a change of the sequence (2014): the spte that a fault "
         "in flight puts back leads to a page that is still mapped, so the harm is a wrong estimate "
