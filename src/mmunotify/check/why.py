@@ -254,7 +254,7 @@ def _deadlock(graph: Graph, story: Story) -> str:
         node = graph.nodes[criterion]
         if graph.op(criterion) is not Op.WAIT:
             continue
-        awaited = [(slot, by) for slot, by in graph.inputs(criterion) if graph.is_shared(slot)]
+        awaited = [(slot, by) for slot, by in looked_at(graph, criterion) if graph.is_shared(slot)]
         facts.append(_waiting(graph, story, node.thread, _place(graph, story, criterion), awaited))
     text = "; ".join(dict.fromkeys(facts))
     return f"{text}." if text else ""
