@@ -5,8 +5,9 @@ from __future__ import annotations
 from tests.api.drivers import Forgetful, Right
 from tests.check.verdicts import HOLDS, verdict_of
 
-from mmunotify import Mutex, thread, wait_until
+from mmunotify import FaultResult, Mutex, atomic, thread, wait_until
 from mmunotify.check.scenario import Scenario
+from mmunotify.primary.frame import Frame
 from mmunotify.primary.mm import Mm
 from mmunotify.protocols import SrcuNotifiers
 
@@ -49,6 +50,44 @@ class WorksUnderLock(Works):
         """Wait for the work item."""
         with self.mutex:
             wait_until(lambda: self.item.done)
+
+
+class Defers(Right):
+    """Gives a reference back in a work item, which waits for more work."""
+
+    def __init__(self, mm: Mm) -> None:
+        super().__init__(mm)
+        self.held: Frame | None = None
+
+    def fault(self, page: int, write: bool) -> FaultResult | None:
+        """Leave the reference that was taken to the work item."""
+        wait_until(lambda: self.held is None)
+        frame = self.mm.get_user_page(page, write)
+        with atomic():
+            wait_until(lambda: self.held is None)
+            self.held = frame
+        return super().fault(page, write)
+
+    @thread(daemon=True)
+    def put_work(self) -> None:
+        """Drop what was left here."""
+        while True:
+            wait_until(lambda: self.held is not None)
+            frame = self.held
+            self.held = None
+            if frame is not None:
+                frame.put()
+
+
+class DefersForEver(Defers):
+    """Takes the reference and keeps it."""
+
+    @thread(daemon=True)
+    def put_work(self) -> None:
+        """Forget what was left here."""
+        while True:
+            wait_until(lambda: self.held is not None)
+            self.held = None
 
 
 class Waits(Right):
@@ -108,3 +147,9 @@ def test_the_list_counts_as_changing() -> None:
     """A thread of its own may register or unregister anybody."""
     assert SMALL.build(Works).mm.notifiers.changes
     assert not SMALL.build(Forgetful).mm.notifiers.changes
+
+
+def test_a_daemon_does_its_work_before_all_is_at_rest() -> None:
+    """`quiescent` is asked when no daemon can move, not when one has yet to give something back."""
+    assert verdict_of(SMALL.build(Defers)) == HOLDS
+    assert verdict_of(SMALL.build(DefersForEver)) == "quiescent"

@@ -232,7 +232,7 @@ def _successors(
 
 def _judge(program: Program, state: State, depth: int, found: Reference) -> None:
     for number, predicate in enumerate(program.predicates):
-        if predicate.kind is PredicateKind.FINAL and not interp.is_terminal(program, state):
+        if predicate.kind is PredicateKind.FINAL and not interp.is_at_rest(program, state):
             continue
         value = interp.evaluate(program, state, predicate.entry, predicate.result)
         if isinstance(value, Failed):

@@ -10,7 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import permutations, product
 
-from mmunotify.ir.interp import Failed, State, _Fail, _next_tape, _Run, evaluate, is_terminal, pc
+from mmunotify.ir.interp import (
+    Failed,
+    State,
+    _Fail,
+    _next_tape,
+    _Run,
+    evaluate,
+    is_at_rest,
+    is_terminal,
+    pc,
+)
 from mmunotify.ir.program import PredicateKind, Program, SymmetryKind
 from mmunotify.ir.reduction import Boundary, Reduction
 
@@ -151,13 +161,13 @@ class _Search:
     def look(self, state: State) -> None:
         """Evaluate the predicates in a stored state."""
         for p in self.program.predicates:
-            if p.kind is PredicateKind.FINAL and not is_terminal(self.program, state):
+            if p.kind is PredicateKind.FINAL and not is_at_rest(self.program, state):
                 continue
             value = evaluate(self.program, state, p.entry, p.result)
             if isinstance(value, Failed):
                 self.found.violations.add(self.program.failures[value.failure].property)
-            elif p.kind is PredicateKind.REACHABLE:
-                if value:
+            elif p.kind in (PredicateKind.REACHABLE, PredicateKind.PENDING):
+                if value and p.kind is PredicateKind.REACHABLE:
                     self.found.reached.add(p.name)
             elif bool(value) == (p.kind is PredicateKind.NEVER):
                 self.found.violations.add(self.program.failures[p.failure].property)

@@ -320,11 +320,9 @@ class PlainRun:
             for w in self._workers
             if not w.done and (w.waiting is None or self.holds(w, w.waiting))
         ]
-        if all(w.done or w.thread.daemon for w in self._workers):
-            self.finish(Ending.DONE)
-            return None
         if not enabled:
-            self.finish(Ending.DEADLOCK)
+            over = all(w.done or w.thread.daemon for w in self._workers)
+            self.finish(Ending.DONE if over else Ending.DEADLOCK)
             return None
         try:
             while True:

@@ -83,7 +83,7 @@ def predicate_violation(program: Program, state: State, number: int) -> Violatio
     predicate = program.predicates[number]
     if predicate.kind in (PredicateKind.REACHABLE, PredicateKind.PENDING):
         return None  # no single state shows it
-    if predicate.kind is PredicateKind.FINAL and not interp.is_terminal(program, state):
+    if predicate.kind is PredicateKind.FINAL and not interp.is_at_rest(program, state):
         return None
     slots: list[int] = []
 

@@ -205,6 +205,19 @@ def is_terminal(program: Program, state: Sequence[int]) -> bool:
     return all(t.daemon or pc(program, state, n) == t.done for n, t in enumerate(program.threads))
 
 
+def is_at_rest(program: Program, state: State) -> bool:
+    """Tell whether every thread has finished, but for daemons that have to wait.
+
+    A daemon that can move has work left: what FINAL predicates say need not hold yet.
+    """
+    return is_terminal(program, state) and all(
+        isinstance(one.result, Blocked)
+        for number, thread in enumerate(program.threads)
+        if thread.daemon
+        for one in steps(program, state, number)
+    )
+
+
 def _finish(run: _Run, thread: int, boundary: int) -> State:
     owner = run.program.threads[thread]
     reached = owner.done if boundary < 0 else boundary

@@ -110,7 +110,8 @@ class Thread:
 
     `entries[k]` is the instruction a step starts at when the pc is boundary `k`; `entries[0]` is
     the start. The pc is `slot[pc] + 128 * slot[pc + 1]`. Boundary `done` (== len(entries)) means
-    the thread has finished. A `daemon` may be unfinished when the others are done.
+    the thread has finished. A `daemon` may be unfinished when the others are done; FINAL predicates
+    are asked in states in which no daemon can move either.
     """
 
     name: str

@@ -63,7 +63,8 @@ def thread(function: F | None = None, *, daemon: bool = False) -> F | Callable[[
     """Declare that a method without parameters is the body of a thread of its own.
 
     The thread has the method's name and runs from the beginning, once. A `daemon` need not finish:
-    that it waits for ever is no deadlock.
+    that it waits for ever is no deadlock. What is asked when all threads are done (`quiescent`) is
+    asked when the others have finished and no daemon can move.
     """
 
     def mark(function: F) -> F:

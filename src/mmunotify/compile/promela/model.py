@@ -143,7 +143,9 @@ class _Model:
             return
         for clauses in violated:
             if predicate.kind is PredicateKind.FINAL:
-                clauses = ["(unfinished == 0)", *clauses]
+                daemons = any(thread.daemon for thread in self.program.threads)
+                rest = ["timeout"] if daemons else []  # no daemon can move
+                clauses = ["(unfinished == 0)", *rest, *clauses]
             yield f"    /* {predicate.kind} {_comment(predicate.name)} */"
             yield f"    :: d_step {{ {' && '.join(clauses) or 'true'} -> assert(false) }}"
 
