@@ -9,7 +9,7 @@ import time
 import pytest
 
 from mmunotify.errors import CannotError
-from mmunotify.kernel.perf import PerfRings
+from mmunotify.kernel.perf import PerfRings, stack_of
 from mmunotify.kernel.tracefs import Tracefs
 
 
@@ -34,4 +34,4 @@ def test_samples() -> None:
     assert before <= mine[0].time <= after
     assert mine[0].tid == threading.get_native_id()
     assert mine[0].number == tracepoint.number
-    assert len(mine[0].stack) > 2
+    assert len(stack_of(mine[0].chain)) > 2

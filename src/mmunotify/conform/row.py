@@ -61,7 +61,7 @@ class Row:
 
 def conform(names: Iterable[str] = ()) -> Iterator[Row]:
     """Perform the cases of these names, or all; raise `CannotError` where nothing can be."""
-    with Vm(), Notifications() as notifications:
+    with Vm(), Notifications(prompt=False) as notifications:
         for name in list(names) or list(CASES):
             yield _perform(CASES[name], notifications)
 

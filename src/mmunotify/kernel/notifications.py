@@ -8,13 +8,15 @@ cannot be told apart by it; it never misses one that the kernel sent, unless `lo
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final
 
-from mmunotify.kernel.perf import PerfRings, Sample
+import msgspec
+
+from mmunotify.kernel.perf import PerfRings, Sample, stack_of
 from mmunotify.kernel.symbols import Symbols
-from mmunotify.kernel.tracefs import Tracefs
+from mmunotify.kernel.tracefs import Tracefs, Tracepoint
 
 __all__ = ["Notification", "Notifications"]
 
@@ -25,8 +27,7 @@ _KINDS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(msgspec.Struct, frozen=True, gc=False):
     """One call of KVM's notifier for `[start, end)`, in bytes.
 
     `kind` is "unmap" (invalidate_range_start), "age" (clear_young, clear_flush_young) or
@@ -49,8 +50,9 @@ class Notifications:
     """Everything that KVM's notifiers are told about addresses in `[start, end)`.
 
     Open it before the first operation of interest; `take` gives what has come since. `stacks` names
-    the kernel functions that led there. `pages`: size of each CPU's ring, a power of two. Raises
-    `CannotError` where tracepoints are not permitted.
+    the kernel functions that led there. `pages`: size of each CPU's ring, a power of two. `prompt`:
+    an event ends `wait` at once; who takes them now and then anyway does without, which costs the
+    operations less. Raises `CannotError` where tracepoints are not permitted.
     """
 
     def __init__(
@@ -61,11 +63,13 @@ class Notifications:
         stacks: bool = True,
         aging: bool = True,
         pages: int = 512,
+        prompt: bool = True,
     ) -> None:
         names = list(_KINDS) if aging else ["kvm_unmap_hva_range"]
         with Tracefs() as tracefs:
             tracepoints = [tracefs.tracepoint("kvm", name) for name in names]
-        self._tracepoints = {one.number: one for one in tracepoints}
+        self._readers = {one.number: (_KINDS[one.name], _reader(one)) for one in tracepoints}
+        self._stacks: dict[bytes, tuple[str, ...]] = {}
         filters = {}
         if (start, end) != (0, 2**64 - 1):
             overlap = f"start < {end:#x} && end > {start:#x}"
@@ -73,7 +77,7 @@ class Notifications:
             filters = dict.fromkeys(names, overlap)
             if aging:
                 filters["kvm_test_age_hva"] = inside
-        self._rings = PerfRings(tracepoints, filters, pages)
+        self._rings = PerfRings(tracepoints, filters, pages, prompt=prompt)
         self._symbols = Symbols() if stacks else None
 
     @property
@@ -105,24 +109,34 @@ class Notifications:
         self.close()
 
     def _notification(self, sample: Sample) -> Notification:
-        tracepoint = self._tracepoints[sample.number]
-        if tracepoint.name == "kvm_test_age_hva":
-            start = _word(sample.raw, tracepoint.fields["hva"][0])
-            end = start + 1
-        else:
-            start = _word(sample.raw, tracepoint.fields["start"][0])
-            end = _word(sample.raw, tracepoint.fields["end"][0])
+        kind, read = self._readers[sample.number]
+        bounds = read(sample.raw)
+        start = bounds[0]
         return Notification(
-            _KINDS[tracepoint.name],
+            kind,
             start,
-            end,
+            bounds[1] if len(bounds) > 1 else start + 1,
             sample.time,
             sample.cpu,
             sample.pid,
             sample.tid,
-            self._symbols.stack(sample.stack) if self._symbols else (),
+            self._stack(sample.chain) if self._symbols else (),
         )
 
+    def _stack(self, chain: bytes) -> tuple[str, ...]:
+        found = self._stacks.get(chain)
+        if found is None:
+            assert self._symbols is not None
+            found = self._stacks[chain] = self._symbols.stack(stack_of(chain))
+        return found
 
-def _word(raw: bytes, offset: int) -> int:
-    return int(struct.unpack_from("=Q", raw, offset)[0])
+
+def _reader(tracepoint: Tracepoint) -> Callable[[bytes], tuple[int, ...]]:
+    """What reads the addresses of a record: start and end, or only one."""
+    names = ("hva",) if tracepoint.name == "kvm_test_age_hva" else ("start", "end")
+    readers = [(struct.Struct("=Q").unpack_from, tracepoint.fields[name][0]) for name in names]
+    first = readers[0][1]
+    if [offset for _, offset in readers] == [first, first + 8]:
+        both = struct.Struct(f"={first}xQQ").unpack_from
+        return lambda raw: both(raw)
+    return lambda raw: tuple(read(raw, offset)[0] for read, offset in readers)

@@ -14,36 +14,42 @@ import select
 import struct
 from collections.abc import Iterator, Sequence
 from ctypes import create_string_buffer
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final
+
+import msgspec
 
 from mmunotify.errors import CannotError, Diagnostic
 from mmunotify.kernel.memory import PAGE
 from mmunotify.kernel.system_call import Syscall, system_call
 from mmunotify.kernel.tracefs import Tracepoint
 
-__all__ = ["PerfRings", "Sample"]
+__all__ = ["PerfRings", "Sample", "stack_of"]
 
 _TRACEPOINT: Final = 2  # PERF_TYPE_TRACEPOINT
 _SAMPLE_TYPE: Final = 1 << 1 | 1 << 2 | 1 << 5 | 1 << 7 | 1 << 10  # TID TIME CALLCHAIN CPU RAW
 _FLAGS: Final = 1 << 22 | 1 << 25  # exclude_callchain_user, use_clockid
+_WATERMARK: Final = 1 << 14
 _CLOEXEC: Final = 8
 _SET_OUTPUT: Final = 0x2405
 _SET_FILTER: Final = 0x40082406
 _RECORD_SAMPLE: Final = 9
 _FORMAT_LOST: Final = 1 << 4
 _HEAD, _TAIL = 1024, 1032  # in struct perf_event_mmap_page
+_RECORD: Final = struct.Struct("=I2xH").unpack_from  # type, size
+_BODY: Final = struct.Struct("=IIQI4xQ").unpack_from  # pid, tid, time, cpu, depth of the chain
+_LENGTH: Final = struct.Struct("=I").unpack_from
+_NUMBER: Final = struct.Struct("=H").unpack_from
 _CONTEXTS: Final = 2**64 - 4096  # from here on an entry of a call chain is a mark, no address
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One hit of a tracepoint: `time` in ns of CLOCK_MONOTONIC, `stack` innermost first.
+class Sample(msgspec.Struct, frozen=True, gc=False):
+    """One hit of a tracepoint: `time` in ns of CLOCK_MONOTONIC.
 
     `pid` and `tid` are of the thread that was running, which need not be of the process whose
-    memory it is about. `raw` is the tracepoint's record, `number` says of which tracepoint.
+    memory it is about. `chain` is the call chain as the kernel writes it, for `stack_of`: most
+    samples have one that was seen before. `raw` is the tracepoint's record, `number` says of which.
     """
 
     time: int
@@ -51,14 +57,15 @@ class Sample:
     pid: int
     tid: int
     number: int
-    stack: tuple[int, ...]
+    chain: bytes
     raw: bytes
 
 
 class PerfRings:
     """A ring of `pages` pages (a power of two) for each CPU, fed by `tracepoints`.
 
-    `filters` maps the name of a tracepoint to an expression on its fields that must hold.
+    `filters` maps the name of a tracepoint to an expression on its fields that must hold. `prompt`:
+    each sample ends `wait`, at the price of an interrupt for each; else a ring that is half full.
     """
 
     def __init__(
@@ -66,11 +73,14 @@ class PerfRings:
         tracepoints: Sequence[Tracepoint],
         filters: dict[str, str] | None = None,
         pages: int = 512,
+        *,
+        prompt: bool = True,
     ) -> None:
         self._lost = 0  # of events that are closed
         self._fds: list[int] = []
         self._rings: list[mmap.mmap] = []
         self._size = pages * PAGE
+        self._wake_at = 0 if prompt else self._size // 2
         self._poll = select.poll()
         try:
             for cpu in _online_cpus():
@@ -85,7 +95,9 @@ class PerfRings:
 
     def drain(self) -> list[Sample]:
         """Take everything that is there, in the order of time."""
-        found = [sample for ring in self._rings for sample in self._drain(ring)]
+        # Copies first: the rings have room again before anything is looked at.
+        copies = [self._take(ring) for ring in self._rings]
+        found = [sample for copy in copies for sample in _samples(copy)]
         found.sort(key=lambda sample: sample.time)
         return found
 
@@ -121,7 +133,7 @@ class PerfRings:
     ) -> None:
         leader = -1
         for tracepoint in tracepoints:
-            fd = _open_event(tracepoint.number, cpu)
+            fd = _open_event(tracepoint.number, cpu, self._wake_at)
             self._fds.append(fd)
             if tracepoint.name in filters:
                 fcntl.ioctl(fd, _SET_FILTER, filters[tracepoint.name].encode() + b"\0")
@@ -132,39 +144,54 @@ class PerfRings:
             else:
                 fcntl.ioctl(fd, _SET_OUTPUT, leader)
 
-    def _drain(self, ring: mmap.mmap) -> Iterator[Sample]:
+    def _take(self, ring: mmap.mmap) -> bytes:
+        """Copy what is there, and give its room back."""
         head, tail = struct.unpack_from("=QQ", ring, _HEAD)
-        while tail < head:
-            kind, _misc, size = struct.unpack("=IHH", self._bytes(ring, tail, 8))
-            record = self._bytes(ring, tail + 8, size - 8)
-            if kind == _RECORD_SAMPLE:
-                yield _sample(record)
-            tail += size
-            struct.pack_into("=Q", ring, _TAIL, tail)
-
-    def _bytes(self, ring: mmap.mmap, at: int, size: int) -> bytes:
-        first = at % self._size
-        end = first + size
-        if end <= self._size:
-            return ring[PAGE + first : PAGE + end]
-        return ring[PAGE + first :] + ring[PAGE : PAGE + end - self._size]
+        first, size = tail % self._size, head - tail
+        if first + size <= self._size:
+            data = ring[PAGE + first : PAGE + first + size]
+        else:
+            data = ring[PAGE + first :] + ring[PAGE : PAGE + first + size - self._size]
+        struct.pack_into("=Q", ring, _TAIL, head)
+        return data
 
 
-def _sample(record: bytes) -> Sample:
-    pid, tid, time, cpu, _, depth = struct.unpack_from("=IIQIIQ", record)
-    chain = struct.unpack_from(f"={depth}Q", record, 32)
-    size = struct.unpack_from("=I", record, 32 + 8 * depth)[0]
-    raw = record[36 + 8 * depth : 36 + 8 * depth + size]
-    number = struct.unpack_from("=H", raw)[0]
-    stack = tuple(address for address in chain if address < _CONTEXTS)
-    return Sample(time, cpu, pid, tid, number, stack, raw)
+def stack_of(chain: bytes) -> tuple[int, ...]:
+    """The addresses of a call chain, innermost first."""
+    addresses = struct.unpack(f"={len(chain) // 8}Q", chain)
+    return tuple(address for address in addresses if address < _CONTEXTS)
+
+
+def _samples(data: bytes) -> list[Sample]:
+    """The samples in a piece of a ring; it ends with a whole record."""
+    found = []
+    at = 0
+    while at < len(data):
+        kind, size = _RECORD(data, at)
+        if kind == _RECORD_SAMPLE:
+            pid, tid, time, cpu, depth = _BODY(data, at + 8)
+            raw = at + 40 + 8 * depth
+            (length,) = _LENGTH(data, raw)
+            found.append(
+                Sample(
+                    time,
+                    cpu,
+                    pid,
+                    tid,
+                    _NUMBER(data, raw + 4)[0],
+                    data[at + 40 : raw],
+                    data[raw + 4 : raw + 4 + length],
+                )
+            )
+        at += size
+    return found
 
 
 def _lost_by(fd: int) -> int:
     return int(struct.unpack("=QQ", os.read(fd, 16))[1])
 
 
-def _open_event(number: int, cpu: int) -> int:
+def _open_event(number: int, cpu: int, wake_at: int) -> int:
     attributes = create_string_buffer(112)
     struct.pack_into(
         "=IIQQQQQI",
@@ -176,8 +203,8 @@ def _open_event(number: int, cpu: int) -> int:
         1,  # every hit
         _SAMPLE_TYPE,
         _FORMAT_LOST,
-        _FLAGS,
-        1,  # wake up for each
+        _FLAGS | (_WATERMARK if wake_at else 0),
+        wake_at or 1,
     )
     struct.pack_into("=i", attributes, 92, 1)  # CLOCK_MONOTONIC
     return system_call(Syscall.PERF_EVENT_OPEN, attributes, -1, cpu, -1, _CLOEXEC)

@@ -30,7 +30,7 @@ Told = Callable[[Notified, Recorder], None]
 
 _TICK: Final = 0.02  # seconds between two drains; a ring holds many times what comes meanwhile
 _PATIENCE: Final = 2.0  # seconds that a command has to end after an interrupt
-_RINGS: Final = 16_384  # pages of the rings of all CPUs together
+_RINGS: Final = 32_768  # pages of the rings of all CPUs together
 
 
 class _Interrupts:
@@ -78,7 +78,7 @@ def trace_command(
     With `follow` its children get one each. After `seconds` the command is left to itself.
     """
     require_program(command)
-    with Notifications(pages=_ring_pages()) as notifications, _Interrupts() as interrupts:
+    with _listening() as notifications, _Interrupts() as interrupts:
         recorder = _recorder(notifications, limit, told)
         program = Program(command, recorder.watch, follow=follow)
         deadline = time.monotonic() + seconds if seconds else None
@@ -116,7 +116,7 @@ def trace_process(
         what = f"process {pid} runs no VM, so KVM's notifier is not on its memory"
         fix = f"mmunotify trace --pid {pid} --inject   # puts an empty VM into it for the time"
         raise DiagnosticError(Diagnostic("E323", None, what, fix=fix))
-    with Notifications(pages=_ring_pages()) as notifications, _Interrupts() as interrupts:
+    with _listening() as notifications, _Interrupts() as interrupts:
         recorder = _recorder(notifications, limit, told)
         with _injected(pid) if inject else contextlib.nullcontext():
             recorder.watch(pid)
@@ -198,7 +198,7 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-def _ring_pages() -> int:
-    """Pages of each CPU's ring: a power of two, as large as all of them may be."""
+def _listening() -> Notifications:
+    """Listen with rings as large as all of them may be together, a power of two each."""
     each = _RINGS // (os.cpu_count() or 1)
-    return max(64, min(1024, 1 << each.bit_length() - 1))
+    return Notifications(pages=max(64, min(8192, 1 << each.bit_length() - 1)), prompt=False)
