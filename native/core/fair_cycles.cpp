@@ -15,6 +15,7 @@ constexpr std::size_t starts = 64;               // states of a component a loop
 constexpr std::uint64_t most_looks = 200'000;    // unless they are large
 constexpr std::uint64_t bytes_a_state = 3 * 4;   // group, number, low
 constexpr std::size_t bytes_a_frame = 32 + 4;    // a frame, and a place on Tarjan's stack
+constexpr std::size_t bytes_a_component = 24 + 16;
 
 // Tells for each boundary whether the step from there waits in a queue and nowhere else.
 std::vector<std::uint8_t> queues(const Program& program, const Thread& thread) {
@@ -90,6 +91,8 @@ void FairCycles::search(int predicate) {
   States set;
   for (std::uint32_t state = 0; state < store_.size(); ++state) {
     Value value = 0;
+    ++looks_;
+    if (!poll()) return;
     load(state);
     if (vm_.evaluate(predicate, slot, cells_.data(), value) != Outcome::stepped || value == 0)
       continue;
@@ -101,6 +104,7 @@ void FairCycles::search(int predicate) {
   while (!found_.empty() && stop_ == Stop::none) {
     States component = std::move(found_.back());
     found_.pop_back();
+    waiting_ -= component.size();
     examine(std::move(component));
   }
 }
@@ -152,7 +156,10 @@ void FairCycles::leave() {
   if (low_[frame.state] != number_[frame.state]) return;
   const auto first = std::find(open_.rbegin(), open_.rend(), frame.state).base() - 1;
   std::for_each(first, open_.end(), [&](std::uint32_t state) { number_[state] = done; });
-  if (open_.end() - first > 1 || frame.loops) found_.emplace_back(first, open_.end());
+  if (open_.end() - first > 1 || frame.loops) {
+    found_.emplace_back(first, open_.end());
+    waiting_ += found_.back().size();
+  }
   open_.erase(first, open_.end());
 }
 
@@ -358,7 +365,8 @@ bool FairCycles::poll() {
   };
   if (since(began_) > limits_.max_seconds) stop_ = Stop::time;
   const std::uint64_t bytes = progress_.bytes + store_.size() * bytes_a_state +
-                              edges_.capacity() * 4 + frames_.capacity() * bytes_a_frame;
+                              edges_.capacity() * 4 + frames_.capacity() * bytes_a_frame +
+                              found_.capacity() * bytes_a_component + waiting_ * 4;
   if (bytes > limits_.max_bytes) stop_ = Stop::memory;
   if (since(reported_) >= report_every) {
     reported_ = now;

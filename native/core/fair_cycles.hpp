@@ -104,8 +104,9 @@ class FairCycles {
   std::uint32_t visited_ = 0;
   std::vector<Frame> frames_;
   States edges_;
-  States open_;                  // Tarjan's stack
-  std::vector<States> found_;    // components not examined yet
+  States open_;                // Tarjan's stack
+  std::vector<States> found_;  // components not examined yet,
+  std::uint64_t waiting_ = 0;  // and how many states these have
 
   int predicate_ = -1;
   States best_;                    // the component with the earliest state
