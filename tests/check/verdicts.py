@@ -30,8 +30,11 @@ def verdict(driver_class: type[Driver], name: str) -> str:
 def verdict_of(world: World, properties: Collection[str] | None = None) -> str:
     """Return "holds", or what the world violates, as property: message.
 
-    `properties`: what `require` says of no other is left out; None is all.
+    `properties`: what is required of others is left out, but for what no program can go on
+    after; None is all.
     """
+    if properties is not None:
+        world.finals = [final for final in world.finals if final[0] in properties]
     program = compile_world(world, properties=properties)
     found = Search(program, reduce(program)).run(max_states=3_000_000)
     if found.verdict is Verdict.VIOLATED:

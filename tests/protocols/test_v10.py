@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.check.verdicts import scenario, verdict_of
 from tests.protocols.under import HOLDS, REGISTERS, endless, told, under, under_two
 
 from mmunotify.check.scenario import Scenario
@@ -34,6 +35,13 @@ class Drops(Driver):
     def invalidate_range_start(self, rng: PageRange) -> None:
         for page in rng:
             self.spte[page] = None
+
+
+class Hears(Drops):
+    """Hears of both ends."""
+
+    def invalidate_range_end(self, rng: PageRange) -> None:
+        pass
 
 
 class Punch(PunchHole):
@@ -71,8 +79,11 @@ def test_a_counter_has_no_room_for_it() -> None:
 
 def test_an_end_without_its_start() -> None:
     """T3: whoever comes between the two hears of the end alone, however often it is replayed."""
-    found = under("v10_rereading", "punch_hole/register")
-    assert found == "paired: range_end without its range_start"
+    made = scenario("punch_hole/register", Hears)
+    for protocol in ("v10", "v10_rereading"):
+        world = made.build(Hears, {"protocol": protocol})
+        found = verdict_of(world, {"paired"})
+        assert found == "paired: range_end without its range_start", protocol
 
 
 def test_a_replay_tells_those_that_were_there_twice() -> None:
