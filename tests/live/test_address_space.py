@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import mmap
 import os
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -292,6 +295,31 @@ class TestHooksThatFail:
             mm.register(Starting(), ranges=[memory.span])
             mm.discard(memory.span)
         assert codes == [7]
+
+
+def test_forgotten_without_close() -> None:
+    """One that nobody closes takes its threads and descriptors with it, and watches no more."""
+    memory = Memory(4, PRIVATE)
+
+    def use_and_forget() -> None:
+        mm = AddressSpace()
+        mm.register(Recorder(), ranges=[memory.span])
+        mm.discard(memory.span)
+
+    def entries(folder: str) -> int:
+        return len(list(Path(f"/proc/self/{folder}").iterdir()))
+
+    use_and_forget()
+    gc.collect()
+    descriptors = entries("fd")
+    for _ in range(20):
+        use_and_forget()
+        gc.collect()
+    deadline = time.monotonic() + 20
+    while entries("task") > threading.active_count() + 1 and time.monotonic() < deadline:
+        time.sleep(0.01)  # threads that were told to end take their time
+    assert entries("task") <= 20
+    assert entries("fd") <= descriptors
 
 
 def test_mistakes(mm: AddressSpace) -> None:

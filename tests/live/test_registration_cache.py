@@ -10,9 +10,10 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from tests.live.raw import PAGE, SHARED, Memory
+from tests.live.raw import PAGE, SHARED, Memory, libc, raw
 
 from mmunotify import AddressSpace, RegistrationCache
 from mmunotify.errors import DiagnosticError
@@ -271,14 +272,17 @@ def test_discarded_memory_is_not_kept_at_once(mm: AddressSpace) -> None:
     pytest.fail("the tombstone is never lifted")
 
 
-def test_random_steps(mm: AddressSpace) -> None:
-    """Twenty thousand random steps on a few addresses: no byte that the device reads is stale."""
+@pytest.mark.parametrize(
+    "steps", [20_000, pytest.param(500_000, marks=pytest.mark.long)], ids=["short", "long"]
+)
+def test_random_steps(mm: AddressSpace, steps: int) -> None:
+    """Random steps on a few addresses: no byte that the device reads is stale, nothing is left."""
     rng = random.Random(20261125)
     device = AliasDevice()
     cache = make(mm, device, capacity=6)
     arena = Memory(64)
-    serial = 0
-    for _ in range(20_000):
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    for serial in range(steps):
         first = rng.randrange(60)
         pages = rng.randrange(1, 5)
         start = arena.address + first * PAGE
@@ -288,18 +292,42 @@ def test_random_steps(mm: AddressSpace) -> None:
         elif step < 0.3:
             mm.discard((start, pages * PAGE))
         elif step < 0.35:
-            Memory.advise(arena, 9, first, pages)  # MADV_REMOVE by hand
+            arena.advise(9, first, pages)  # MADV_REMOVE by hand
+        elif step < 0.351:
+            fork_and_end()
+        elif step < 0.4:
+            there = Memory(pages)
+            data = b"%8d" % serial
+            there.write(data)
+            raw(libc.mremap(there.address, there.length, there.length, 3, start))
+            assert read_by(cache, start) == data
         else:
-            serial += 1
             data = b"%8d" % serial
             arena.write(data, first)
+            assert read_by(cache, start) == data
             with cache.get((start, PAGE)) as registration:
                 offset = start - registration.extent.address
-                assert device.read(registration.key, offset, 8) == data
                 device.write(registration.key, offset + 8, data)
             assert cpu_read(start + 8) == data
     cache.close()
     assert not device.lengths
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+
+
+def read_by(cache: RegistrationCache, start: int) -> bytes:
+    """Read eight bytes as the device does."""
+    device = cache.device
+    assert isinstance(device, AliasDevice)
+    with cache.get((start, PAGE)) as registration:
+        return device.read(registration.key, start - registration.extent.address, 8)
+
+
+def fork_and_end() -> None:
+    """Make a child that ends at once."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
 def cpu_read(address: int) -> bytes:

@@ -281,6 +281,7 @@ class AddressSpace:
         if self._dispatcher is None:
             drain = weakref.WeakMethod(self._drain)
             self._dispatcher = Dispatcher(self._space.event_fd, lambda: _call(drain))
+            weakref.finalize(self, self._dispatcher.stop)  # if nobody closes it
 
     def before_fork(self) -> None:
         """The process is about to be copied: a section over everything."""

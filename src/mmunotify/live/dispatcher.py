@@ -29,7 +29,9 @@ class Dispatcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, after the event that it is at."""
+        """End the thread, after the event that it is at; once is enough."""
+        if self._stopping:
+            return
         self._stopping = True
         os.eventfd_write(self._wake, 1)
         if threading.current_thread() is not self._thread:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace, TracebackType
@@ -86,6 +87,16 @@ class Worker:
             work()
 
 
+class _Unwatched(Table[bool]):
+    """The ghosts of a translation cache, for every page there is: no property looks at them."""
+
+    def __getitem__(self, key: Any) -> bool:
+        return False
+
+    def __setitem__(self, key: Any, value: bool) -> None:
+        pass
+
+
 class Guard(Driver):
     """The base of guarded subscribers; the class that `guarded` makes has the hooks."""
 
@@ -104,7 +115,7 @@ class Guard(Driver):
         self.seconds = seconds
         self.worker: Worker | None = None
         self.stuck = False  # a hook of it has not returned: nothing is asked of it any more
-        self.tlb = SimpleNamespace(used=Table((), False), forgetting=Table((), False))
+        self.tlb = SimpleNamespace(used=_Unwatched(()), forgetting=_Unwatched(()))
 
     def concerns(self, rng: PageRange | None) -> bool:
         """Tell whether a range has to do with what the subscriber registered for."""
@@ -138,6 +149,7 @@ class Guard(Driver):
     def _worker(self) -> Worker:
         if self.worker is None:
             self.worker = Worker(self.mm.threads)
+            weakref.finalize(self, self.worker.stop)  # if nobody closes it
         return self.worker
 
     def close(self) -> None:

@@ -167,9 +167,9 @@ def _pageout(memory: Scratch) -> None:
         raise NotFiredError("without swap space private pages stay where they are")
 
 
-def page_table_entry(address: int) -> bytes:
+def page_table_entry(address: int, process: int | str = "self") -> bytes:
     """Read an entry as the kernel shows it: whether a page is there, and which (to root only)."""
-    with Path("/proc/self/pagemap").open("rb", buffering=0) as pagemap:
+    with Path(f"/proc/{process}/pagemap").open("rb", buffering=0) as pagemap:
         pagemap.seek(address // PAGE * 8)
         return pagemap.read(8)
 

@@ -8,17 +8,19 @@ marked as broken, what could not be tried says why.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from mmunotify import _monitor
-from mmunotify.errors import CannotError, DiagnosticError
-from mmunotify.lang.page_range import PageRange
+from mmunotify.errors import DiagnosticError
 from mmunotify.live.address_space import AddressSpace
 from mmunotify.live.guarantee import Guarantee
-from mmunotify.live.memory import Extent
+from mmunotify.live.memory import Extent, MemoryRange
 from mmunotify.live.monitors import Kvm, Monitor, Userfaultfd
 from mmunotify.live.operations import OPERATIONS, Kind, Operation
 from mmunotify.live.scratch import (
@@ -29,6 +31,7 @@ from mmunotify.live.scratch import (
     page_table_entry,
     scratch,
 )
+from mmunotify.live.supervised import Supervised
 
 __all__ = ["Finding", "certify"]
 
@@ -74,11 +77,14 @@ class Probe(Protocol):
 def certify(kinds: Iterable[Kind] = (Kind.ANONYMOUS, Kind.SHARED)) -> Iterator[Finding]:
     """Yield a finding for each monitor of this process, kind of memory and operation on it."""
     wanted = tuple(kinds)
-    for make in (Through, lambda: Reported(Userfaultfd()), lambda: Reported(Kvm())):
+    for name, make in _PROBES.items():
         try:
             probe = make()
         except DiagnosticError as error:
-            yield from _refused(error, wanted)
+            yield from _refused(name, error.diagnostics[0].what, wanted)
+            continue
+        except OSError as error:
+            yield from _refused(name, str(error), wanted)
             continue
         try:
             for kind in wanted:
@@ -101,9 +107,7 @@ def _tried(probe: Probe, operation: Operation, kind: Kind) -> Finding:
     return Finding(name, kind, probe.name, promised, measured)
 
 
-def _refused(error: DiagnosticError, kinds: Iterable[Kind]) -> Iterator[Finding]:
-    name = "kvm" if isinstance(error, CannotError) else "userfaultfd"
-    note = error.diagnostics[0].what
+def _refused(name: str, note: str, kinds: Iterable[Kind]) -> Iterator[Finding]:
     for kind in kinds:
         for operation in OPERATIONS:
             if kind in operation.memory:
@@ -218,17 +222,104 @@ class Through:
         self.mm.close()
 
 
+_PROGRAM = """
+import sys
+from mmunotify.live.operations import Kind
+from mmunotify.live.scratch import FIRED, PREPARED, NotFiredError, scratch
+
+def answer(*words):
+    print(*words, flush=True)
+    return sys.stdin.readline()
+
+line = sys.stdin.readline()
+while line:
+    operation, kind = line.split()
+    with scratch(Kind(kind)) as memory:
+        if operation in PREPARED:
+            PREPARED[operation](memory)
+        answer(memory.extent.address, memory.extent.length)
+        try:
+            FIRED[operation](memory)
+            said = "done"
+        except NotFiredError as error:
+            said = f"not {error}"
+        line = answer(said)  # before the memory goes
+"""
+
+
+class Stopping:
+    """A program under `Supervised`, which does the operations to scratch memory of its own."""
+
+    name = "seccomp"
+
+    def __init__(self) -> None:
+        self.witness = _Witness(Extent(0, 0))
+        self.program = Supervised(
+            [sys.executable, "-c", _PROGRAM],
+            self.witness,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def promises(self, operation: str) -> Guarantee:
+        """What its table of guarantees says."""
+        return self.program.guarantees.get(operation, Guarantee.NONE)
+
+    def measure(self, operation: str, memory: Scratch) -> Guarantee:
+        """Have the program do it, and see whether the hook still found the old entry."""
+        address, length = map(int, self._say(f"{operation} {memory.kind}").split())
+        self.witness.look_at(Extent(address, length), self.program.process.pid)
+        said = self._say("go")
+        if said != "done":
+            raise NotFiredError(said.removeprefix("not "))
+        return Guarantee.BEFORE if self.witness.came_first else Guarantee.NONE
+
+    def _say(self, line: str) -> str:
+        streams = self.program.process
+        assert streams.stdin is not None
+        assert streams.stdout is not None
+        print(line, file=streams.stdin, flush=True)
+        return str(streams.stdout.readline()).strip()
+
+    def close(self) -> None:
+        """End the program."""
+        streams = self.program.process
+        for stream in (streams.stdin, streams.stdout):
+            if stream is not None:
+                stream.close()
+        self.program.wait()
+
+
 class _Witness:
     """A notifier that compares the page table entry in its start hook with the one before."""
 
     def __init__(self, extent: Extent) -> None:
-        self.extent = extent
-        self.before = page_table_entry(extent.address)
-        self.came_first = False
+        self.look_at(extent, os.getpid())
 
-    def invalidate_range_start(self, _: PageRange) -> None:
-        """The operation is about to happen."""
-        self.came_first = page_table_entry(self.extent.address) == self.before
+    def look_at(self, extent: Extent, process: int) -> None:
+        """Begin anew with other memory."""
+        self.extent = Extent(0, 0)
+        self.process = process
+        self.came_first = False
+        self.before = page_table_entry(extent.address, process)
+        self.extent = extent
+
+    def invalidate_range_start(self, rng: MemoryRange) -> None:
+        """The operation is about to happen; the allocator's calls do not count."""
+        extent = self.extent
+        mine = rng.address < extent.end and extent.address < rng.address + rng.length
+        if mine and rng.operation != "brk":
+            entry = page_table_entry(extent.address, self.process)
+            self.came_first = self.came_first or entry == self.before
+
+
+_PROBES: dict[str, Callable[[], Probe]] = {
+    "explicit": Through,
+    "userfaultfd": lambda: Reported(Userfaultfd()),
+    "seccomp": Stopping,
+    "kvm": lambda: Reported(Kvm()),
+}
 
 
 def _nothing(memory: Scratch) -> None:

@@ -1,0 +1,150 @@
+"""The filter that stops a program before each of its memory operations, and its descriptor.
+
+Invariant: whoever installs the filter makes no call afterwards that it stops, but `execve`: nobody
+answers yet. The descriptor is fetched from outside, by pidfd.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mmunotify.kernel.system_call import Syscall, system_call
+from mmunotify.lang.page_range import Event
+
+__all__ = ["CALLS", "Call", "Stopped", "fetch_listener", "install_filter", "let_go", "receive"]
+
+_AUDIT_ARCH_X86_64: Final = 0xC000003E
+_ALLOW, _USER_NOTIF = 0x7FFF0000, 0x7FC00000
+_LOAD, _JUMP_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x15, 0x45, 0x06
+_NOTIF = struct.Struct("=QIIiIQ6Q")  # struct seccomp_notif
+_RESPONSE = struct.Struct("=QqiI")  # struct seccomp_notif_resp
+_RECV = (3 << 30) | (_NOTIF.size << 16) | (ord("!") << 8) | 0
+_SEND = (3 << 30) | (_RESPONSE.size << 16) | (ord("!") << 8) | 1
+_CONTINUE = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_SET_MODE_FILTER, _NEW_LISTENER = 1, 8
+_MMAP, _MAP_FIXED, _MREMAP_FIXED = 9, 0x10, 2
+_PIDFD_GETFD = 438
+
+
+@dataclass(frozen=True)
+class Call:
+    """A system call that changes memory: its name, and which event it is."""
+
+    name: str
+    event: Event
+
+
+CALLS: dict[int, Call] = {
+    _MMAP: Call("mmap_fixed", Event.UNMAP),
+    10: Call("mprotect", Event.PROTECTION_VMA),
+    11: Call("munmap", Event.UNMAP),
+    12: Call("brk", Event.UNMAP),
+    25: Call("mremap", Event.UNMAP),
+    28: Call("madvise", Event.CLEAR),
+    77: Call("ftruncate", Event.CLEAR),
+    285: Call("fallocate", Event.CLEAR),
+    440: Call("process_madvise", Event.CLEAR),
+}
+"""What the filter stops, by the number that x86-64 gives it; mmap with MAP_FIXED only."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A thread that waits in a call. `ranges` are the bytes that it is about, [(0, 2**47)] if any
+    may be."""
+
+    number: int
+    tid: int
+    call: Call
+    ranges: list[tuple[int, int]]
+
+
+def install_filter() -> int:
+    """Have every later call of `CALLS` wait for an answer; return the number of the listener."""
+    program = _program()
+    code = (ctypes.c_char * len(program)).from_buffer(bytearray(program))
+    head = struct.pack("=HxxxxxxQ", len(program) // 8, ctypes.addressof(code))
+    system_call(Syscall.PRCTL, _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    return system_call(Syscall.SECCOMP, _SET_MODE_FILTER, _NEW_LISTENER, head)
+
+
+def _program() -> bytes:
+    """struct sock_filter, one after another: code, jump if true, jump if false, operand."""
+    others = [number for number in CALLS if number != _MMAP]
+    # The last four: load the flags of mmap, test them, allow, notify.
+    lines = [(_LOAD, 0, 0, 4), (_JUMP_EQUAL, 1, 0, _AUDIT_ARCH_X86_64), (_RETURN, 0, 0, _ALLOW)]
+    lines.append((_LOAD, 0, 0, 0))
+    for at, number in enumerate(others):
+        lines.append((_JUMP_EQUAL, len(others) - at + 3, 0, number))
+    lines.append((_JUMP_EQUAL, 0, 2, _MMAP))
+    lines += [(_LOAD, 0, 0, 40), (_JUMP_SET, 1, 0, _MAP_FIXED)]
+    lines += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _USER_NOTIF)]
+    return b"".join(struct.pack("=HBBI", *line) for line in lines)
+
+
+def fetch_listener(process: int, seconds: float) -> int:
+    """Return a copy of the listener of another process, once it has one.
+
+    Raises TimeoutError, or ProcessLookupError when the process ends before.
+    """
+    pidfd = os.pidfd_open(process)
+    try:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for entry in Path(f"/proc/{process}/fd").iterdir():
+                try:
+                    kind = str(entry.readlink())
+                except FileNotFoundError:
+                    continue
+                if kind == "anon_inode:seccomp notify":
+                    return system_call(_PIDFD_GETFD, pidfd, int(entry.name), 0)
+            time.sleep(0.001)
+        raise TimeoutError(f"process {process} has installed no filter within {seconds:g} s")
+    except FileNotFoundError as error:
+        raise ProcessLookupError(f"process {process} has ended") from error
+    finally:
+        os.close(pidfd)
+
+
+def receive(listener: int) -> Stopped | None:
+    """Return who is stopped; None if it was gone before it could be looked at."""
+    buffer = bytearray(_NOTIF.size)
+    try:
+        fcntl.ioctl(listener, _RECV, buffer)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EINTR):
+            return None
+        raise
+    identity, tid, _, number, _, _, *arguments = _NOTIF.unpack(buffer)
+    call = CALLS.get(number, Call(f"system call {number}", Event.UNMAP))
+    return Stopped(identity, tid, call, _ranges(number, arguments))
+
+
+def _ranges(number: int, arguments: list[int]) -> list[tuple[int, int]]:
+    start, length, *rest = arguments
+    if CALLS[number].name in ("mmap_fixed", "mprotect", "munmap", "madvise"):
+        return [(start, start + length)]
+    if CALLS[number].name == "mremap":
+        found = [(start, start + length)]
+        if rest[1] & _MREMAP_FIXED:
+            found.append((rest[2], rest[2] + rest[0]))
+        return found
+    return [(0, 1 << 47)]  # by a descriptor, or by a vector in the program's memory
+
+
+def let_go(listener: int, stopped: Stopped) -> None:
+    """Let the call be made."""
+    try:
+        fcntl.ioctl(listener, _SEND, _RESPONSE.pack(stopped.number, 0, 0, _CONTINUE))
+    except OSError as error:
+        if error.errno != errno.ENOENT:  # it was killed meanwhile
+            raise
