@@ -15,6 +15,7 @@
 #include <system_error>
 
 #include "bind/unlocked.hpp"
+#include "bind/uring.hpp"
 #include "monitor/space.hpp"
 #include "monitor/table.hpp"
 #include "monitor/userfaultfd.hpp"
@@ -240,6 +241,7 @@ NB_MODULE(_monitor, module) {
   mmunotify::bind::add_space(module);
   mmunotify::bind::add_table(module);
   mmunotify::bind::add_userfaultfd(module);
+  mmunotify::bind::add_uring(module);
   module.def("extent", &mmunotify::bind::extent, nb::arg("buffer"),
              "Address and length of an object's buffer, and whether it may only be read.");
   module.def("closing", &mmunotify::bind::set_closing,

@@ -116,6 +116,17 @@ class Userfaultfd:
     @property
     def user_mode_only(self) -> bool: ...
 
+class Uring:
+    """An io_uring with a table of registered buffers."""
+
+    def __init__(self, buffers: int) -> None: ...
+
+    def update(self, slot: int, address: int, length: int) -> int:
+        """Pin memory as a buffer, or none; 0 or -errno."""
+
+    def transfer(self, write: bool, fd: int, address: int, length: int, offset: int, slot: int) -> int:
+        """Read or write through a buffer, or without one (-1); bytes or -errno."""
+
 def extent(buffer: object) -> tuple[int, int, bool]:
     """
     Address and length of an object's buffer, and whether it may only be read.
