@@ -85,6 +85,30 @@ def test_program_that_is_no_python() -> None:
     assert sum(causes(trace, 2).values()) > 0
 
 
+def test_children_of_threads() -> None:
+    """Whichever thread starts a child: it gets a notifier. A thread that executes goes on."""
+    program = """
+import os, subprocess, threading
+def run():
+    subprocess.run(["cat", "/dev/null"], check=True)
+    pid = os.fork()
+    if pid == 0:
+        os.execvp("cat", ["cat", "/dev/null"])
+    os.waitpid(pid, 0)
+threads = [threading.Thread(target=run) for _ in range(4)]
+for one in threads: one.start()
+for one in threads: one.join()
+threading.Thread(target=lambda: os.execvp("true", ["true"])).start()
+threading.Event().wait()
+"""
+    trace = traced([PYTHON, "-S", "-c", program])
+    names = collections.Counter(lane.name.split()[0] for lane in trace.header.lanes)
+    assert names["cat"] == 8
+    assert names["true"] == 1
+    assert trace.activity is not None
+    assert trace.activity.notes == ["the command exited with 0"]
+
+
 def test_children_can_be_left_alone() -> None:
     """Without following only the command itself is recorded."""
     trace = traced(["sh", "-c", "cat /dev/null; true"], follow=False)
@@ -119,6 +143,31 @@ def test_running_process_with_an_injected_vm() -> None:
             names = [str(one.readlink()) for one in Path(f"/proc/{process.pid}/fd").iterdir()]
             assert not [name for name in names if "kvm" in name]
             assert process.poll() is None
+        except CannotError as error:
+            pytest.skip(str(error))
+        finally:
+            process.kill()
+
+
+def test_process_with_many_threads() -> None:
+    """A VM is put into a process whose other threads go on, again and again."""
+    program = """
+import os, threading, time
+def work():
+    while True:
+        os.stat("/")
+        time.sleep(0.0005)
+for _ in range(3): threading.Thread(target=work, daemon=True).start()
+print("ready", flush=True)
+threading.Event().wait()
+"""
+    with subprocess.Popen([PYTHON, "-S", "-c", program], stdout=-1, text=True) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            for _ in range(3):
+                trace_process(process.pid, inject=True, seconds=0.05)
+                assert process.poll() is None
         except CannotError as error:
             pytest.skip(str(error))
         finally:

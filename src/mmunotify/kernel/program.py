@@ -24,7 +24,7 @@ _OPEN, _CLOSE, _IOCTL, _FCNTL = 2, 3, 16, 72
 _DUPFD_CLOEXEC: Final = 1030
 _HIGH: Final = 700  # descriptors of the program's own stay below
 _ALL_NOHANG: Final = 0x40000000 | os.WNOHANG
-_FORK, _VFORK, _EXEC, _EXIT = 1, 2, 4, 6
+_FORK, _VFORK, _CLONE, _EXEC, _EXIT = 1, 2, 3, 4, 6
 
 
 def create_notifier(tracee: Tracee) -> int:
@@ -69,7 +69,7 @@ class Program:
         self.pid = _start(command)
         self._tracees = {self.pid: Tracee(self.pid)}
         self._strangers: set[int] = set()
-        self._shares: set[int] = set()  # children of vfork: in their parent's mm until exec
+        self._shares: set[int] = set()  # threads, and children of vfork: in their parent's mm
         first = self._tracees[self.pid]
         first.wait_for(signal.SIGSTOP)
         first.follow()
@@ -119,24 +119,27 @@ class Program:
             self._born(pid)
             return
         number, event = os.WSTOPSIG(status), status >> 16
-        if event in (_FORK, _VFORK):
-            self._expect(tracee.event_message(), shares=event == _VFORK)
+        if event in (_FORK, _VFORK, _CLONE):
+            self._expect(tracee.event_message(), shares=event != _FORK)
         elif event == _EXEC:
+            former = tracee.event_message()  # a thread that executes takes the first one's place
+            if former != pid:
+                self._tracees.pop(former, None)
             self._shares.discard(pid)
             tracee.finish_call()
             self._give_notifier(tracee)
-        elif event == _EXIT:
+        elif event == _EXIT and pid in self.processes:
             self._seen(pid, False)
         tracee.go_on(0 if event or number == signal.SIGTRAP else number)
 
     def _expect(self, pid: int, *, shares: bool) -> None:
-        """A child is about to stop for the first time."""
+        """A child or thread is about to stop for the first time."""
         self._strangers.add(pid)
         if shares:
             self._shares.add(pid)
 
     def _born(self, pid: int) -> None:
-        """A child has stopped for the first time, before its first instruction."""
+        """A child or thread has stopped for the first time, before its first instruction."""
         self._strangers.discard(pid)
         tracee = Tracee(pid)
         if not self._follow:

@@ -1,26 +1,30 @@
 """`Tracee`: a process under ptrace, into which single system calls are put.
 
-Invariant: after `calls` its memory and registers are as before; whether the calls themselves leave
-anything behind is the caller's business. x86-64 only, as is the guest's program.
+Invariant: after `calls` its memory and registers are as before, and its code was never changed, so
+its other threads may go on meanwhile; what the calls themselves leave behind is the caller's
+business. x86-64 only, as is the guest's program.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import struct
 from collections.abc import Iterator
 from typing import Final
 
+from mmunotify.kernel.maps import areas_of
 from mmunotify.kernel.system_call import Syscall, system_call
 
 __all__ = ["Tracee", "trace_me"]
 
 _TRACEME, _CONT, _SINGLESTEP, _GETREGS, _SETREGS = 0, 7, 9, 12, 13
 _ATTACH, _DETACH, _SYSCALL, _SETOPTIONS, _GETEVENTMSG = 16, 17, 24, 0x4200, 0x4201
-_OPTIONS: Final = 1 | 2 | 4 | 16 | 64  # TRACESYSGOOD, TRACEFORK, TRACEVFORK, TRACEEXEC, TRACEEXIT
+# TRACESYSGOOD, TRACEFORK, TRACEVFORK, TRACECLONE, TRACEEXEC, TRACEEXIT
+_OPTIONS: Final = 1 | 2 | 4 | 8 | 16 | 64
 _ALL: Final = 0x40000000  # __WALL
 _INSTRUCTION: Final = b"\x0f\x05"  # syscall
 _RAX, _RDX, _RSI, _RDI, _ORIG_RAX, _RIP, _RSP, _R10, _R8, _R9 = 10, 12, 13, 14, 15, 16, 19, 7, 9, 8
@@ -47,7 +51,7 @@ class Tracee:
         return tracee
 
     def follow(self) -> None:
-        """Stop at exec, at exit, and with every child, which is traced too."""
+        """Stop at exec, at exit, and with every child and thread, which is traced too."""
         _ptrace(_SETOPTIONS, self.pid, 0, _OPTIONS)
 
     def go_on(self, signal_number: int = 0) -> None:
@@ -92,17 +96,28 @@ class Tracee:
         """Put system calls in; everything is put back afterwards."""
         registers = self._registers()
         memory = os.open(f"/proc/{self.pid}/mem", os.O_RDWR | os.O_CLOEXEC)
-        at, scratch = registers[_RIP], (registers[_RSP] - 1024) & ~15
-        saved = os.pread(memory, 2, at), os.pread(memory, 64, scratch)
+        scratch = (registers[_RSP] - 1024) & ~15  # below what the interrupted function may use
         try:
-            os.pwrite(memory, _INSTRUCTION, at)
-            yield _Calls(self, registers, memory, scratch)
+            borrowed = [*registers]
+            borrowed[_RIP] = self._instruction(memory)
+            saved = os.pread(memory, 64, scratch)
+            try:
+                yield _Calls(self, borrowed, memory, scratch)
+            finally:
+                with contextlib.suppress(OSError):
+                    os.pwrite(memory, saved, scratch)
+                    self._set_registers(registers)
         finally:
-            with contextlib.suppress(OSError):
-                os.pwrite(memory, saved[0], at)
-                os.pwrite(memory, saved[1], scratch)
-                self._set_registers(registers)
             os.close(memory)
+
+    def _instruction(self, memory: int) -> int:
+        """Where a `syscall` instruction is: other threads may run, so no code is changed."""
+        for start, end, name in areas_of(self.pid):
+            if name == "[vdso]":
+                found = os.pread(memory, end - start, start).find(_INSTRUCTION)
+                if found >= 0:
+                    return start + found
+        raise OSError(errno.ENOSYS, "the process has no vdso to make system calls from")
 
     def _registers(self) -> list[int]:
         buffer = ctypes.create_string_buffer(27 * 8)
