@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmunotify.conform.cases import CASES
-from mmunotify.conform.page import conformance_page, row_lines, totals
+from mmunotify.conform.page import BAR, conformance_page, row_lines, totals
 from mmunotify.conform.row import Row, Verdict
 
 ROWS = [
@@ -36,7 +36,7 @@ def test_page_of_the_docs_has_every_case() -> None:
     """docs/conformance.md was written by the cases as they are now."""
     page = Path(__file__).parents[2].joinpath("docs", "conformance.md").read_text()
     for case in CASES.values():
-        assert f"| {case.name} | `{case.call}` |" in page
+        assert f"| {case.name} | `{case.call.replace('|', BAR)}` |" in page
     assert "not understood" not in page
 
 

@@ -11,7 +11,10 @@ from collections.abc import Sequence
 
 from mmunotify.conform.row import Row, Verdict
 
-__all__ = ["conformance_page", "row_lines", "totals"]
+__all__ = ["BAR", "conformance_page", "row_lines", "totals"]
+
+BAR = "\\|"
+"""A bar within a cell of a table."""
 
 _HEAD = """\
 # Conformance
@@ -65,7 +68,8 @@ def conformance_page(rows: Sequence[Row], kernel: str) -> str:
     parts = [_HEAD.format(kernel=kernel, totals=totals(rows) + ".")]
     for row in rows:
         cells = (row.name, f"`{row.call}`", row.model or "-", row.kernel or "-", f"{row.verdict}")
-        parts.append(f"| {' | '.join(cells)} |\n")
+        # A bar would end the cell, even within code.
+        parts.append(f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |\n")
     explained = [row for row in rows if row.because]
     if explained:
         parts.append("\n## Why\n\n")
