@@ -311,7 +311,7 @@ def test_random_steps(mm: AddressSpace, steps: int) -> None:
             assert cpu_read(start + 8) == data
     cache.close()
     assert not device.lengths
-    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+    assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors
 
 
 def read_by(cache: RegistrationCache, start: int) -> bytes:

@@ -25,7 +25,7 @@ def test_nothing_is_broken(findings: list[Finding]) -> None:
 def test_every_operation_is_there(findings: list[Finding]) -> None:
     """Each operation is measured for each monitor, or it is said why not."""
     assert set(FIRED) == {operation.name for operation in OPERATIONS}
-    for monitor in ("explicit", "userfaultfd", "seccomp", "kvm"):
+    for monitor in ("explicit", "userfaultfd", "validate", "seccomp", "kvm"):
         assert {f.operation for f in findings if f.monitor == monitor} == set(FIRED)
     assert all(found.note for found in findings if found.measured is None)
 

@@ -17,6 +17,7 @@ __all__ = ["run"]
 _LEGEND = """\
 before    the operation waits until the hooks have returned (explicit: through AddressSpace only)
 ordered   any lookup after the operation has returned knows
+validated found by asking the kernel at every use
 observed  told some time later
 -         not reported
 ?         could not be tried here

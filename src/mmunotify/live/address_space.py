@@ -28,7 +28,7 @@ from mmunotify.live.forks import announce_forks
 from mmunotify.live.guarantee import Guarantee
 from mmunotify.live.guarded import Guard, HookError, guarded, print_hook_error
 from mmunotify.live.memory import PAGE_SIZE, Extent, Memory, MemoryRange, extent_of, pages_of
-from mmunotify.live.monitors import Monitor, default_monitors, monitor_named
+from mmunotify.live.monitors import Monitor, Validate, default_monitors, monitor_named
 from mmunotify.live.notifiers import LiveNotifiers, ThreadTable
 from mmunotify.live.runtime import Threads
 
@@ -93,6 +93,7 @@ class AddressSpace:
         self.pages: Sequence[int] = ()
         self.notifiers = LiveNotifiers(self)
         self.monitors = _started(self._space, monitors)
+        self.validators = tuple(one for one in self.monitors if isinstance(one, Validate))
         announce_forks(self)
         _close_at_exit(self)
 
@@ -272,7 +273,13 @@ class AddressSpace:
     # -- for caches and forks -------------------------------------------------------------------
 
     def attach(self, cache: Any) -> None:
-        """Call `cache.forked()` when the process forks, `cache.lapse()` when this closes."""
+        """Call `cache.forked()` when the process forks, `cache.lapse()` when this closes.
+
+        Raises `DiagnosticError` E416 for a second one where caches validate: what one remembers
+        anew the other would take for unchanged.
+        """
+        if self.validators and len(self._lapsed):
+            raise DiagnosticError(refusals.second_validating())
         self._lapsed.add(cache)
         self.start_dispatcher()
 

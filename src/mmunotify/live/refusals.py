@@ -20,6 +20,7 @@ __all__ = [
     "recursion",
     "registered_twice",
     "released_twice",
+    "second_validating",
     "too_many",
     "uncovered",
     "unknown_operation",
@@ -78,6 +79,17 @@ def released_twice() -> Diagnostic:
         "this registration has no users",
         "each get() is answered by one release()",
         "with cache.get(memory) as registration: ...",
+    )
+
+
+def second_validating() -> Diagnostic:
+    """A second cache would validate the same pages."""
+    return Diagnostic(
+        "E416",
+        None,
+        "this address space has a cache that validates",
+        "pages are remembered once, not for each cache",
+        "AddressSpace(monitors=...)  # one for each cache, or the monitor userfaultfd",
     )
 
 

@@ -78,6 +78,7 @@ class RegistrationCache:
         self._left: list[Registration] = []  # by a handler, in the middle of something
         self._misses = self._transient = 0
         self._closed = False
+        self._validators = mm.validators
         mm.attach(self)
 
     # -- use ------------------------------------------------------------------------------------
@@ -93,9 +94,12 @@ class RegistrationCache:
             slot = self._hit(memory)
         except (TypeError, BufferError):
             return self._miss(memory)
-        if slot >= 0:
-            return self._registrations[slot]  # type: ignore[return-value]
-        return self._miss(memory)
+        if slot < 0:
+            return self._miss(memory)
+        if self._validators and not self._unchanged(self._registered(slot)):
+            self._registered(slot).release()
+            return self._miss(memory)  # which finds the same, and gives it up
+        return self._registrations[slot]  # type: ignore[return-value]
 
     def statistics(self) -> Statistics:
         """Return the counts."""
@@ -130,19 +134,33 @@ class RegistrationCache:
                 self._require_alive()
                 slot = self.table.hit_range(extent.address, extent.end)
                 if slot >= 0:
-                    return self._registered(slot)
+                    found = self._registered(slot)
+                    if self._unchanged(found):
+                        return found
+                    self._give_up(found)
+                    continue
                 if slot == _monitor.BUSY:
                     self.mm.space.settle()
                 elif slot == _monitor.BLIND:
                     raise DiagnosticError(refusals.dead_monitor())
                 else:
                     self._reap()
-                    found = self._register(pages_of(extent), keep=attempt < _ATTEMPTS)
-                    if found is not None:
-                        return found
+                    made = self._register(pages_of(extent), keep=attempt < _ATTEMPTS)
+                    if made is not None:
+                        return made
         # Each time somebody else was at work on the memory: what was registered last is as good as
         # anything, but must not be kept. `keep` false has returned it.
         raise AssertionError("unreachable: the last attempt always returns")
+
+    def _unchanged(self, found: Registration) -> bool:
+        """Ask the monitors that report nothing whether its pages are as they were."""
+        return all(one.unchanged(found.extent) for one in self._validators)
+
+    def _give_up(self, found: Registration) -> None:
+        """Have a registration found no more, and leave it."""
+        self.table.invalidate(found.extent.address, found.extent.end)
+        if self.table.leave(found.slot):
+            self._retire(found)
 
     def _registered(self, slot: int) -> Registration:
         found = self._registrations[slot]
@@ -153,9 +171,13 @@ class RegistrationCache:
         """Watch, register, and keep the result if nothing came between; None: try again."""
         self._require_covered(m.kind for m in mappings_in(wanted.address, wanted.end))
         extent = self._with_neighbours(wanted)
+        if self._validators:  # whose answers begin anew
+            self.table.invalidate(extent.address, extent.end)
         slot = self._reserve(extent)
         try:
             self.mm.watch(extent)
+            for one in self._validators:
+                one.remember(extent)
             try:
                 registration = Registration(self, slot, self._ask_device(extent), extent)
             except BaseException:

@@ -21,7 +21,7 @@ from mmunotify.errors import DiagnosticError
 from mmunotify.live.address_space import AddressSpace
 from mmunotify.live.guarantee import Guarantee
 from mmunotify.live.memory import Extent, MemoryRange
-from mmunotify.live.monitors import Kvm, Monitor, Userfaultfd
+from mmunotify.live.monitors import Kvm, Monitor, Userfaultfd, Validate
 from mmunotify.live.operations import OPERATIONS, Kind, Operation
 from mmunotify.live.scratch import (
     FIRED,
@@ -291,6 +291,33 @@ class Stopping:
         self.program.wait()
 
 
+class Asked:
+    """A monitor that is asked whether anything has happened."""
+
+    def __init__(self) -> None:
+        self.monitor = Validate()
+        self.name = self.monitor.name
+        self.monitor.start(_monitor.Space())
+
+    def promises(self, operation: str) -> Guarantee:
+        """What its table of guarantees says, which is of private anonymous memory."""
+        return self.monitor.guarantees.get(operation, Guarantee.NONE)
+
+    def measure(self, operation: str, memory: Scratch) -> Guarantee:
+        """Do it, and ask."""
+        try:
+            self.monitor.remember(memory.extent)
+        except DiagnosticError as error:
+            raise NotFiredError(error.diagnostics[0].what) from error
+        FIRED[operation](memory)
+        same = self.monitor.unchanged(memory.extent)
+        return Guarantee.NONE if same else Guarantee.VALIDATED
+
+    def close(self) -> None:
+        """Stop the monitor."""
+        self.monitor.stop()
+
+
 class _Witness:
     """A notifier that compares the page table entry in its start hook with the one before."""
 
@@ -317,6 +344,7 @@ class _Witness:
 _PROBES: dict[str, Callable[[], Probe]] = {
     "explicit": Through,
     "userfaultfd": lambda: Reported(Userfaultfd()),
+    "validate": Asked,
     "seccomp": Stopping,
     "kvm": lambda: Reported(Kvm()),
 }

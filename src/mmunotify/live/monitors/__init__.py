@@ -7,6 +7,7 @@ from mmunotify.live.monitors.explicit import Explicit
 from mmunotify.live.monitors.kvm import Kvm
 from mmunotify.live.monitors.monitor import Monitor
 from mmunotify.live.monitors.userfaultfd import Userfaultfd
+from mmunotify.live.monitors.validate import Validate
 from mmunotify.terms import nearest
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Kvm",
     "Monitor",
     "Userfaultfd",
+    "Validate",
     "default_monitors",
     "monitor_named",
 ]
@@ -23,6 +25,7 @@ MONITORS: dict[str, Callable[[], Monitor]] = {
     "explicit": Explicit,
     "userfaultfd": Userfaultfd,
     "kvm": Kvm,
+    "validate": Validate,
 }
 """All monitors of this process's own memory, by name."""
 
