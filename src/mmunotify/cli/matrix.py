@@ -6,9 +6,10 @@ Invariant: every cell was measured just now, by the self-test; nothing is looked
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 
-from mmunotify.cli.screen import put
+from mmunotify.cli.screen import put, width
 from mmunotify.errors import Exit
 from mmunotify.live.selftest import Finding, certify
 
@@ -54,13 +55,22 @@ def _text(found: Sequence[Finding]) -> str:
     lines = [_line("operation", "memory", monitors)]
     for (operation, memory), cells in rows.items():
         lines.append(_line(operation, memory, [_cell(cells[name]) for name in monitors]))
-    notes = dict.fromkeys(f"?  {one.operation}: {one.note}" for one in found if one.note)
+    notes: dict[str, dict[str, None]] = {}
+    for one in found:
+        if one.note:
+            notes.setdefault(one.note, {})[one.operation] = None
+    tried = [_note(note, list(operations)) for note, operations in notes.items()]
     broken = [
         f"BROKEN: {one.monitor} promises {one.promised} for {one.operation}"
         for one in found
         if one.broken
     ]
-    return "\n".join([*lines, "", *notes, *broken, "", _LEGEND])
+    return "\n".join([*lines, "", *tried, *broken, "", _LEGEND])
+
+
+def _note(note: str, operations: Sequence[str]) -> str:
+    text = f"?  {note}: {', '.join(operations)}"
+    return textwrap.fill(text, width(), subsequent_indent="   ")
 
 
 def _line(operation: str, memory: str, cells: Sequence[str]) -> str:
