@@ -17,7 +17,11 @@ __all__ = ["AliasDevice", "Device"]
 
 
 class Device(Protocol):
-    """A device that reaches this process's memory by translations of its own."""
+    """A device that reaches this process's memory by translations of its own.
+
+    An attribute `covers`, if there is one, names the operations that the device finds out about by
+    itself, such as writes to mirrored memory, so that no monitor has to report them.
+    """
 
     name: str
     need: Need

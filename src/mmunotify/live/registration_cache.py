@@ -69,7 +69,8 @@ class RegistrationCache:
         self.mm = mm
         self.device = device
         self.max_bytes = max_bytes
-        self._allowed = _known(allow_uncovered)
+        covered: frozenset[str] = getattr(device, "covers", frozenset())
+        self._allowed = _known(allow_uncovered) | _known(covered)
         self._require_covered([Kind.ANONYMOUS])
         self.table = _monitor.Table(mm.space, capacity)
         self._hit = self.table.hit

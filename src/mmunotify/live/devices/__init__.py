@@ -1,5 +1,6 @@
 """Devices that a registration cache can serve, real ones, one a file."""
 
 from mmunotify.live.devices.io_uring import IoUring
+from mmunotify.live.devices.mirror import Mirror
 
-__all__ = ["IoUring"]
+__all__ = ["IoUring", "Mirror"]
