@@ -78,7 +78,7 @@ class Vm(_Closing):
         except OSError as error:
             os.close(self._kvm)
             raise _cannot(f"KVM cannot create a VM: {error.strerror}") from None
-        self._slots = 0
+        self.slots = 0
         self.vcpus: list[Vcpu] = []
 
     def add_memory(self, guest: int, host: int, size: int) -> int:
@@ -86,11 +86,15 @@ class Vm(_Closing):
 
         All three are multiples of the page size. The memory stays the caller's.
         """
-        slot = self._slots
-        self._slots += 1
+        slot = self.slots
+        self.slots += 1
+        self.set_memory(slot, guest, host, size)
+        return slot
+
+    def set_memory(self, slot: int, guest: int, host: int, size: int) -> None:
+        """Put memory into a slot of the caller's choice; a size of 0 takes out what is there."""
         region = struct.pack("=IIQQQ", slot, 0, guest, size, host)
         fcntl.ioctl(self.fd, _SET_USER_MEMORY_REGION, region)
-        return slot
 
     def add_vcpu(self) -> Vcpu:
         """Create the next virtual CPU, with every CPUID feature that KVM supports."""
