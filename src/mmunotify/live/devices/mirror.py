@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Self
 
 from mmunotify.errors import Diagnostic, DiagnosticError
 from mmunotify.live import refusals
@@ -147,7 +148,7 @@ class Mirror:
         """Give the descriptors back; close the cache before."""
         self._scan.close()
 
-    def __enter__(self) -> Mirror:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
