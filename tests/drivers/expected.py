@@ -10,7 +10,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mmunotify.check.scenario import standard
-from mmunotify.drivers import Gru, IommuSva, Kvm, Kvm2627, OdpRwsem, Xpmem
+from mmunotify.drivers import (
+    Gru,
+    IommuSva,
+    Kvm,
+    Kvm2627,
+    KvmMemslots,
+    KvmPfncache,
+    Odp,
+    OdpRwsem,
+    Svm,
+    Userptr,
+    Xpmem,
+)
+from mmunotify.drivers.hold_off import (
+    CounterSequence,
+    EverBegun,
+    HeldRecursiveRwSem,
+    HeldRwSem,
+)
 from mmunotify.lang.driver import Driver
 
 __all__ = ["EXPECTED", "Expected"]
@@ -59,10 +77,33 @@ _LATE = (  # two sections on one page: one under mmap_lock or its equal, one not
     "mremap+migrate",
     "migrate+fork",
 )
+_LOST_END = (  # the subscriber leaves in the middle of a section
+    "munmap/unregister",
+    "punch_hole/unregister",
+    "reclaim/unregister",
+    "cow/unregister",
+    "punch_hole+exit",
+    "reclaim+exit",
+    "migrate+exit",
+)
 _EXIT = ("exit", "exit/unregister", "punch_hole+exit", "reclaim+exit", "migrate+exit")
 
 EXPECTED: dict[str, Expected] = {
-    "kvm": Expected(Kvm, ("munmap", "reclaim", "munmap+punch_hole"), {}),
+    "kvm": Expected(
+        Kvm,
+        ("munmap", "reclaim", "munmap+punch_hole"),
+        {"munmap": 704, "mprotect": 620, "munmap+munmap": 4921},
+    ),
+    "kvm_memslots": Expected(
+        KvmMemslots,
+        ("munmap", "cow", "munmap/unregister", "migrate+exit"),
+        {"munmap": 42443, "mprotect": 35269},
+    ),
+    "kvm_pfncache": Expected(
+        KvmPfncache,
+        ("munmap", "cow", "mprotect", "munmap+punch_hole"),
+        {"munmap": 3521, "mprotect": 2570, "munmap+munmap": 28711},
+    ),
     "kvm_2_6_27": Expected(
         Kvm2627,
         ("munmap", "exit", "cow", "munmap+munmap", "munmap+punch_hole"),
@@ -114,9 +155,46 @@ EXPECTED: dict[str, Expected] = {
             "quiescent": ("punch_hole+exit", "reclaim+exit", "migrate+exit"),
         },
     ),
+    "odp": Expected(
+        Odp,
+        ("munmap", "cow", "oom_reaper", "munmap/register", "munmap+punch_hole"),
+        {"munmap": 1216, "mprotect": 1053, "munmap+munmap": 8924},
+    ),
+    "userptr": Expected(
+        Userptr,
+        ("munmap", "cow", "oom_reaper", "munmap/unregister", "munmap+punch_hole"),
+        {"munmap": 640, "mprotect": 513, "munmap+munmap": 5032},
+    ),
+    "svm": Expected(
+        Svm,
+        ("munmap", "cow", "oom_reaper", "munmap/register", "munmap/unregister"),
+        {"munmap": 1394, "mprotect": 933, "munmap+munmap": 11147},
+    ),
     "iommu_sva": Expected(
         IommuSva,
         ("munmap", "cow", "madvise_free", "reclaim", "exit", "munmap+punch_hole"),
         {"munmap": 175, "mprotect": 143, "munmap+munmap": 1155},
+    ),
+    "counter_sequence": Expected(
+        CounterSequence,
+        ("munmap", "munmap/unregister", "oom_reaper", "munmap+punch_hole"),
+        {"munmap": 328, "mprotect": 267, "munmap+munmap": 2456},
+    ),
+    "ever_begun": Expected(
+        EverBegun,
+        ("munmap/register", "munmap+punch_hole"),
+        {"munmap": 387, "mprotect": 302, "munmap+munmap": 2940},
+    ),
+    "rwsem": Expected(
+        HeldRwSem,
+        ("munmap", "oom_reaper", "punch_hole+exit", "munmap+punch_hole"),
+        {"munmap": 195, "mprotect": 182, "munmap+munmap": 1310},
+        {"context": ("oom_reaper",), "quiescent": _LOST_END},
+    ),
+    "recursive_rwsem": Expected(
+        HeldRecursiveRwSem,
+        ("munmap", "oom_reaper", "punch_hole+exit"),
+        {"munmap": 182, "mprotect": 171, "munmap+munmap": 1207},
+        {"context": ("oom_reaper",), "quiescent": _LOST_END},
     ),
 }

@@ -34,7 +34,7 @@ from mmunotify.compile.reduce import progress_reduction, reduce
 from mmunotify.errors import Diagnostic, DiagnosticError, Place
 from mmunotify.ir.program import PredicateKind, Program
 from mmunotify.ir.reduction import Reduction
-from mmunotify.primary.device import translated
+from mmunotify.primary.access import translated
 from mmunotify.terms import PROPERTIES
 from mmunotify.trace.record import Bounds, Lane, Result, ScenarioResult, Statistics
 

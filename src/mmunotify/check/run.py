@@ -23,7 +23,7 @@ from mmunotify.check.subject import Subject, origin_of
 from mmunotify.check.unused import unused_lines
 from mmunotify.check.violation import PROGRESS
 from mmunotify.errors import Diagnostic, DiagnosticError
-from mmunotify.primary.device import translated
+from mmunotify.primary.access import translated
 from mmunotify.terms import PROPERTIES, VERSION
 from mmunotify.trace.record import Caveat, Result, ScenarioResult, Statistics, Unused
 

@@ -7,7 +7,8 @@ else here is written in the subset, one noun a file, and may serve as an example
 from mmunotify.lang.atomic_t import AtomicT
 from mmunotify.lang.completion import Completion
 from mmunotify.lang.counter import Counter, Epoch, Int
-from mmunotify.lang.driver import EAGAIN, EFAULT, ENOMEM, RETRY, Driver, FaultResult
+from mmunotify.lang.dma_fence import DmaFence
+from mmunotify.lang.driver import EAGAIN, EFAULT, EMULATED, ENOMEM, RETRY, Driver, FaultResult
 from mmunotify.lang.interval_notifier import (
     MmuIntervalNotifier,
     mmu_interval_check_retry,
@@ -51,11 +52,13 @@ from mmunotify.lang.wait_queue import WaitQueue
 __all__ = [
     "EAGAIN",
     "EFAULT",
+    "EMULATED",
     "ENOMEM",
     "RETRY",
     "AtomicT",
     "Completion",
     "Counter",
+    "DmaFence",
     "Driver",
     "Epoch",
     "Event",

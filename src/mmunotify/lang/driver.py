@@ -13,7 +13,7 @@ from mmunotify.lang.interval_notifier import MmuIntervalNotifier
 from mmunotify.lang.intrinsics import Failure
 from mmunotify.lang.page_range import PageRange
 
-__all__ = ["EAGAIN", "EFAULT", "ENOMEM", "RETRY", "Driver", "FaultResult"]
+__all__ = ["EAGAIN", "EFAULT", "EMULATED", "ENOMEM", "RETRY", "Driver", "FaultResult"]
 
 
 class EFAULT(Failure):
@@ -32,9 +32,11 @@ class FaultResult(Enum):
     """What `fault` may return beside None (done)."""
 
     RETRY = "RETRY"
+    EMULATED = "EMULATED"  # the driver has done the access itself (RET_PF_EMULATE)
 
 
 RETRY = FaultResult.RETRY
+EMULATED = FaultResult.EMULATED
 
 
 class Driver:

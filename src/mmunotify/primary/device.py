@@ -6,20 +6,15 @@ Invariant: an access goes through the device's own TLB, in one step; what it may
 
 from __future__ import annotations
 
-from mmunotify.lang.driver import EFAULT, ENOMEM, Driver
-from mmunotify.lang.intrinsics import atomic, choose, require, wait_until
+from mmunotify.lang.driver import EFAULT, EMULATED, ENOMEM, Driver
+from mmunotify.lang.intrinsics import atomic, choose, wait_until
 from mmunotify.lang.maybe import maybe
 from mmunotify.lang.obligation import Obligation
-from mmunotify.primary.frame import Frame, Owner
+from mmunotify.primary.access import access
 from mmunotify.primary.mm import Mm
 from mmunotify.primary.tlb_cache import TlbCache
 
-__all__ = ["Device", "translated"]
-
-
-def translated() -> None:
-    """Mark that a device reaches memory: where none ever does, nothing was put to the test."""
-    return
+__all__ = ["Device"]
 
 
 class Device:
@@ -86,62 +81,16 @@ class Device:
         if not self.mm.mmget_not_zero():
             return False
         try:
-            self.driver.fault(page, write)
+            return self.driver.fault(page, write) is not EMULATED
         except EFAULT:
             return False
         except ENOMEM:
             return False
         finally:
             self.mm.mmput()
-        return True
 
     def use(self, page: int, write: bool) -> None:
         """Reach memory through the cached translation; part of one step."""
-        translated()
         frame = self.cache.tlb[page]
         if frame is not None:
-            self._require_owned(frame, page)
-            self._require_coherent(frame, page, write)
-            if self.mm.ghost.watches_protection and write:
-                require(
-                    "no_write_after_protect",
-                    not self.mm.ghost.protected[page],
-                    "the device writes by an old translation after write permission was removed",
-                )
-
-    def _require_owned(self, frame: Frame, page: int) -> None:
-        mm = self.mm
-        require(
-            "no_stale_translation",
-            frame.owner is not Owner.FREE,
-            "the device accesses a free frame",
-        )
-        require(
-            "no_stale_translation",
-            frame.owner is Owner.MM,
-            "the device accesses a frame that belongs to another process",
-        )
-        if mm.ghost.watches_moves and mm.ghost.moved[page] is frame:
-            require(
-                "no_stale_translation",
-                frame.refcount.read() > mm.mapcount(frame),  # somebody holds the frame itself
-                "the device accesses a frame that belongs to another page now",
-            )
-
-    def _require_coherent(self, frame: Frame, page: int, write: bool) -> None:
-        mm = self.mm
-        mapped = mm.pte[page]
-        # While the flush after a zap is pending, CPUs may reach the old frame just the same.
-        if mapped is not None and mapped is not frame and not frame.gathered:
-            require(
-                "no_stale_bytes",
-                not mapped.written,
-                "the device reads the old frame, a CPU has written to the new one",
-            )
-            require("no_stale_bytes", not write, "the device's write goes to the old frame: lost")
-        if mm.ghost.watches_copies and write and mm.ghost.copied[page] is frame:
-            require(
-                "no_stale_bytes",
-                mapped is frame and mm.pte_write[page],
-                "the device writes to a frame whose bytes were copied already: lost",
-            )
+            access(self.mm, frame, page, write)

@@ -17,6 +17,7 @@ from mmunotify.lang.pages import Pages
 from mmunotify.lang.rwsem import RwSem
 from mmunotify.lang.spinlock import SpinLock
 from mmunotify.lang.table import Table
+from mmunotify.primary.access import access
 from mmunotify.primary.fault import hmm_range_fault
 from mmunotify.primary.frame import Frame, Owner, References
 from mmunotify.primary.ghost import Ghost
@@ -233,6 +234,14 @@ class Mm:
         sequence was found unchanged. Raises EFAULT and ENOMEM.
         """
         return hmm_range_fault(self, page, write)
+
+    def kernel_access(self, frame: Frame, page: int, write: bool) -> None:
+        """Reach `frame` through a mapping of the kernel's own, as the memory at `page`; one step.
+
+        For a driver that does an access itself; its `fault` returns EMULATED then.
+        """
+        with atomic():
+            access(self, frame, page, write)
 
     # -- properties -----------------------------------------------------------------------------
 
