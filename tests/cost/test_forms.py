@@ -7,7 +7,7 @@ import math
 import pytest
 
 from mmunotify.cost import FORMS, Cost
-from mmunotify.cost.forms import CAPACITY
+from mmunotify.cost.forms import CAPACITY, SUBSCRIBERS
 
 BY_NAME = {form.name: form for form in FORMS}
 SIZES = (1, 2, CAPACITY - 1, CAPACITY, CAPACITY + 1, 1000)
@@ -33,3 +33,11 @@ def test_by_page(pages: int) -> None:
     """Everything once for each page."""
     expected = Cost(flushes=pages, locks=2 * pages, callbacks=2 * pages, refills=0)
     assert BY_NAME["by_page"].measure(pages) == expected
+
+
+@pytest.mark.parametrize("count", SUBSCRIBERS)
+@pytest.mark.parametrize("pages", [1, 1000])
+def test_interval(count: int, pages: int) -> None:
+    """Everything once for each subscriber, whatever the number of pages; no end is called."""
+    expected = Cost(flushes=count, locks=count, callbacks=count, refills=0)
+    assert BY_NAME[f"interval_{count}"].measure(pages) == expected

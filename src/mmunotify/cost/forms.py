@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from mmunotify.cost.meter import Cost, Meter
 from mmunotify.drivers.end_only import EndOnly
 from mmunotify.drivers.kvm import Kvm
+from mmunotify.drivers.odp import Odp
 from mmunotify.lang.driver import Driver
 from mmunotify.lang.page_range import PageRange
 from mmunotify.lang.pages import Pages
@@ -22,10 +23,13 @@ from mmunotify.primary.mm import Mm
 from mmunotify.primary.secondary_tlb import SecondaryTlb
 from mmunotify.protocols import PROTOCOLS
 
-__all__ = ["CAPACITY", "FORMS", "Form"]
+__all__ = ["CAPACITY", "FORMS", "SUBSCRIBERS", "Form"]
 
 CAPACITY = 64
 """Pages that the array of the end-only form holds."""
+
+SUBSCRIBERS = (1, 4)
+"""How many interval notifiers cover the pages, one form each."""
 
 
 class ManyPages(Pages):
@@ -97,5 +101,14 @@ FORMS: tuple[Form, ...] = (
         lambda mm: [EndOnly(mm, CAPACITY)],
     ),
     Form("by_page", "a section for each page (KVM)", lambda mm: [Kvm(mm)], by_page=True),
+    *(
+        Form(
+            f"interval_{count}",
+            f"interval notifiers, {count} subscribers (RDMA)",
+            lambda mm, count=count: [Odp(mm) for _ in range(count)],  # type: ignore[misc]
+            protocol="interval",
+        )
+        for count in SUBSCRIBERS
+    ),
 )
 """The forms, the one that Linux took first."""
