@@ -14,9 +14,9 @@ TRACING: tuple[Code, ...] = (
         "E321",
         "there is no such program",
         text="""
-            `mmunotify trace -- COMMAND` starts COMMAND as the shell would: by its path, or by its
-            name if one of the directories in PATH has it. Aliases and functions of the shell are
-            not known; run those by `sh -c`.
+            `mmunotify trace -- COMMAND` and `mmunotify live FILE -- COMMAND` start COMMAND as the
+            shell would: by its path, or by its name if one of the directories in PATH has it.
+            Aliases and functions of the shell are not known; run those by `sh -c`.
             """,
         wrong="$ mmunotify trace -- pyton train.py",
         right="$ mmunotify trace -- python train.py",
@@ -89,6 +89,36 @@ TRACING: tuple[Code, ...] = (
             host = ["munmap x; f = 1"]
             guest = ["r0 = f; r1 = x"]
             exists = "r0 = 1 and r1 != refused"
+            """,
+    ),
+    entry(
+        "E327",
+        "live has nothing to run, or no bound that makes sense",
+        text="""
+            `mmunotify live FILE -- COMMAND` starts COMMAND, which follows two dashes after the
+            driver's file; options stand before the file. --limit is a number of events,
+            --hook-timeout a number of seconds greater than 0.
+            """,
+        wrong="$ mmunotify live driver.py",
+        right="$ mmunotify live --trace run.jsonl driver.py -- python train.py",
+    ),
+    entry(
+        "E328",
+        "a driver that cannot be told of a running program",
+        text="""
+            Live calls invalidate_range_start, invalidate_range_end, and
+            arch_invalidate_secondary_tlbs at the end of a section. A driver with none of them would
+            never hear anything. Interval notifiers, and whatever else of `mm` belongs to the model
+            alone, are not there when the pages are those of a program: a constructor that asks for
+            them fails.
+            """,
+        wrong="""
+            class Mine(Driver):
+                def release(self) -> None: ...
+            """,
+        right="""
+            class Mine(Driver):
+                def invalidate_range_start(self, rng: PageRange) -> None: ...
             """,
     ),
 )

@@ -6,13 +6,15 @@ half open; a hook that does not return within its time is left behind, and its s
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import sys
 import threading
+import traceback
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace, TracebackType
+from types import SimpleNamespace
 from typing import Any
 
 from mmunotify.lang.driver import EAGAIN, Driver
@@ -186,15 +188,10 @@ def _forward(hook: str) -> Callable[..., Any]:
 
 
 def print_hook_error(found: HookError) -> None:
-    """Print a hook's error to standard error, as Python does for threads."""
+    """Print a hook's error to standard error, as Python does for threads; never raise."""
     where = f"{type(found.notifier).__name__}.{found.hook}"
-    trace: TracebackType | None = found.error.__traceback__
-    sys.unraisablehook(  # where Python itself reports what nobody can catch
-        SimpleNamespace(
-            exc_type=type(found.error),
-            exc_value=found.error,
-            exc_traceback=trace,
-            err_msg=f"mmunotify: {where} failed; the operation goes on",
-            object=found.notifier,
-        )
-    )
+    lines = [f"mmunotify: {where} failed; the operation goes on\n"]
+    lines += traceback.format_exception(found.error)
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # None, full, closed
+        sys.stderr.write("".join(lines))
+        sys.stderr.flush()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import mmap
 import os
 import struct
 import time
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mmunotify.kernel.maps import areas_of
 from mmunotify.kernel.system_call import Syscall, system_call
 from mmunotify.lang.page_range import Event
 
@@ -126,11 +128,13 @@ def receive(listener: int) -> Stopped | None:
         raise
     identity, tid, _, number, _, _, *arguments = _NOTIF.unpack(buffer)
     call = CALLS.get(number, Call(f"system call {number}", Event.UNMAP))
-    return Stopped(identity, tid, call, _ranges(number, arguments))
+    return Stopped(identity, tid, call, _ranges(number, arguments, tid))
 
 
-def _ranges(number: int, arguments: list[int]) -> list[tuple[int, int]]:
+def _ranges(number: int, arguments: list[int], tid: int) -> list[tuple[int, int]]:
     start, length, *rest = arguments
+    if CALLS[number].name == "brk":
+        return _cut_off(start, tid)
     if CALLS[number].name in ("mmap_fixed", "mprotect", "munmap", "madvise"):
         return [(start, start + length)]
     if CALLS[number].name == "mremap":
@@ -139,6 +143,16 @@ def _ranges(number: int, arguments: list[int]) -> list[tuple[int, int]]:
             found.append((rest[2], rest[2] + rest[0]))
         return found
     return [(0, 1 << 47)]  # by a descriptor, or by a vector in the program's memory
+
+
+def _cut_off(end: int, tid: int) -> list[tuple[int, int]]:
+    """What `brk(end)` unmaps: nothing if the heap grows, or if 0 only asks where it ends."""
+    try:
+        ends = [area[1] for area in areas_of(tid) if area[2] == "[heap]"]
+    except (FileNotFoundError, ProcessLookupError):
+        return []  # it was killed meanwhile
+    first = -(-end // mmap.PAGESIZE) * mmap.PAGESIZE
+    return [(first, max(ends))] if end and ends and first < max(ends) else []
 
 
 def let_go(listener: int, stopped: Stopped) -> None:
