@@ -90,6 +90,21 @@ def test_hook_that_raises() -> None:
     assert all(str(found.error) == "no" for found in program.errors)  # type: ignore[attr-defined]
 
 
+def test_report_that_raises() -> None:
+    """Whoever is told of a hook's error may fail as well: no call of the program does."""
+
+    class Raising:
+        def invalidate_range_start(self, rng: MemoryRange) -> None:
+            raise RuntimeError("no")
+
+    def fails(found: HookError) -> None:
+        raise ValueError("neither")
+
+    command = [sys.executable, "-c", PROGRAM]
+    program = Supervised(command, Raising(), on_error=fails, stdout=subprocess.DEVNULL)
+    assert program.wait() == 0
+
+
 def test_hook_that_never_returns() -> None:
     """After its time the program goes on, and the notifier is told nothing more."""
     leave = threading.Event()

@@ -39,7 +39,8 @@ class Supervised:
 
     `guarantees` are of what it does itself, by system calls, to its own memory. The end of a call
     is not reported: `invalidate_range_end` is called when the same thread is heard of again, or the
-    program ends. Children of the program run undisturbed, and unseen.
+    program ends. Children of the program run undisturbed, and unseen. An `on_error` that raises is
+    printed, and so is what it was told.
     """
 
     guarantees: Mapping[str, Guarantee] = dict.fromkeys(
@@ -138,4 +139,9 @@ class Supervised:
             self._report(hook, rng, error)
 
     def _report(self, hook: str, rng: tuple[MemoryRange, ...], error: BaseException) -> None:
-        self._on_error(HookError(self.notifier, hook, rng[0] if rng else None, error))
+        found = HookError(self.notifier, hook, rng[0] if rng else None, error)
+        try:
+            self._on_error(found)
+        except Exception as second:  # the thread must live on: without it every call would fail
+            print_hook_error(found)
+            print_hook_error(HookError(self.notifier, "on_error", found.range, second))

@@ -201,7 +201,8 @@ def watch_command(
     watched.runs(program.process.pid)
     status, interrupted = _ended(program)
     notes = [_exit_of(status), "no device ran: the hooks were called, and nothing faulted"]
-    notes.append(f"the driver asked for {driver.tlb.flushes:,} flushes of its translation caches")
+    flushes = f"{driver.tlb.flushes:,} {'flush' if driver.tlb.flushes == 1 else 'flushes'}"
+    notes.append(f"the driver asked for {flushes} of its translation caches")
     trace = watched.trace(f"{driver.name} on {' '.join(command)}", notes)
     return Outcome(trace, status, sum(watched.failed.values()), interrupted)
 
