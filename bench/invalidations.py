@@ -29,7 +29,7 @@ from mmunotify.live.guarantee import Need
 from mmunotify.live.operations import OPERATIONS
 from mmunotify.live.supervised import Supervised
 
-__all__ = ["CHILD", "child", "measure"]
+__all__ = ["CHILD", "Nothing", "child", "measure"]
 
 CHILD = "--child"
 _PAGE = mmap.PAGESIZE
@@ -41,6 +41,7 @@ _LIBC.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _NOTES = (
     "explicit hears only of what goes through the AddressSpace: its watched row is mm.unmap and "
     "mm.discard, all others are the C library's calls",
+    "validate has no row: it reports nothing and is asked at each use instead",
     "seccomp stops every call of a child program, of whatever memory; the child clocks itself",
     "kvm blocks nobody, but its VM makes all memory pay, for the kernel's notifier and tracepoint",
     "the caller is Python: where a thread of Python's is told, waiting for the interpreter's lock "
@@ -51,7 +52,7 @@ Operation = Callable[[int, int], object]
 Figures = dict[str, float]
 
 
-class _Nothing:
+class Nothing:
     """A device that keeps a list, and pins nothing."""
 
     name = "nothing"
@@ -133,7 +134,7 @@ def _settings(rounds: int) -> dict[str, Callable[[], Figures]]:
 
 def _cache(mm: AddressSpace) -> RegistrationCache:
     uncovered = [operation.name for operation in OPERATIONS]
-    return RegistrationCache(mm, _Nothing(), allow_uncovered=uncovered)
+    return RegistrationCache(mm, Nothing(), allow_uncovered=uncovered)
 
 
 def _clock(

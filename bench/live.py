@@ -1,4 +1,4 @@
-"""What the live side costs: a lookup, a transfer, an invalidation.
+"""What the live side costs: a lookup, a transfer, an invalidation; and what UCX does not hear of.
 
     bench/live.py [--quick] [--runs N] [--json PATH]
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench import invalidations, lookups, machine, transfers
+from bench import hooks, invalidations, lookups, machine, transfers
 from bench.options import Options
 
 from mmunotify import AddressSpace
@@ -27,7 +27,7 @@ from mmunotify.live.memory import extent_of
 __all__ = ["main"]
 
 _MOST = 16 << 20  # bytes that are registered at a time, with room to spare
-_TABLES = (lookups.measure, transfers.measure, invalidations.measure)
+_TABLES = (lookups.measure, transfers.measure, invalidations.measure, hooks.measure)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -36,6 +36,8 @@ def main(words: Sequence[str] | None = None) -> int:
     if asked.child:
         invalidations.child(asked.child)
         return Exit.HOLDS
+    if asked.hooks:
+        hooks.child(*asked.hooks)
     if lacking := _missing():
         print(f"live: {lacking}", file=sys.stderr)
         return Exit.CANNOT
@@ -60,6 +62,7 @@ def _asked(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="of each figure (5)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="save the figures")
     parser.add_argument(invalidations.CHILD, type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument(hooks.CHILD, type=Path, nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args(words)
     if asked.runs < 1:
         parser.error(f"--runs {asked.runs}: one run at least")

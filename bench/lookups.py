@@ -21,7 +21,6 @@ from bench.table import Bar, Table
 
 from mmunotify import AddressSpace, RegistrationCache
 from mmunotify.live.devices import IoUring
-from mmunotify.live.operations import OPERATIONS
 
 __all__ = ["UNCOVERED", "measure", "touched"]
 
@@ -41,8 +40,13 @@ def measure(options: Options) -> Table:
     columns = ["what", "ns", "least", "most", "ns per MiB"]
     table = Table("hit", "a lookup, beside a dict and beside registering anew", columns)
     with _lookups() as lookups:
-        waits = [_timed(statement, names, rounds) for statement, names in lookups.values()]
-        found = in_turn(options.runs, waits)
+        found = in_turn(
+            options.runs,
+            [
+                _timed(statement, names, rounds, probes="no probe" not in name)
+                for name, (statement, names) in lookups.items()
+            ],
+        )
     for name, values in zip(lookups, found, strict=True):
         _row(table, name, values, None)
     ring = IoUring(8)
@@ -69,33 +73,35 @@ def _lookups() -> Iterator[dict[str, tuple[str, dict[str, Any]]]]:
     memory = touched(1 << 20)
     address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     pair = address, len(memory)
-    with AddressSpace() as probing, AddressSpace(monitors=["explicit"]) as plain:
-        plain.space.probes = False
-        # The second has no userfaultfd, of which a mapping has one at most; a hit does not ask it.
-        everything = [operation.name for operation in OPERATIONS]
-        cached = RegistrationCache(probing, IoUring(8), allow_uncovered=UNCOVERED)
-        bare = RegistrationCache(plain, IoUring(8), allow_uncovered=everything)
-        with cached, bare, cached.get(memory) as kept, bare.get(memory) as other:
-            probed = {"get": cached.get, "kept": kept, "memory": memory, "pair": pair}
-            unprobed = {"get": bare.get, "kept": other, "memory": memory}
-            yield {
-                "dict[address]": ("table[key]", {"table": {address: kept}, "key": address}),
-                "dict[address, length]": ("table[key]", {"table": {pair: kept}, "key": pair}),
-                "get, no probe": ("get(memory)", unprobed),
-                "get and release, no probe": ("get(memory).release()", unprobed),
-                "get": ("get(memory)", probed),
-                "get and release": ("get(memory).release()", probed),
-                "with get(...): pass": ("with get(memory): pass", probed),
-                "get((address, length)) and release": ("get(pair).release()", probed),
-            }
+    with (
+        AddressSpace() as mm,
+        RegistrationCache(mm, IoUring(8), allow_uncovered=UNCOVERED) as cache,
+        cache.get(memory) as kept,
+    ):
+        names = {"get": cache.get, "kept": kept, "memory": memory, "pair": pair, "mm": mm}
+        dictionary = {address: kept, pair: kept}
+        yield {
+            "dict[address]": ("table[key]", {"table": dictionary, "key": address}),
+            "dict[address, length]": ("table[key]", {"table": dictionary, "key": pair}),
+            "get, no probe": ("get(memory)", names),
+            "get and release, no probe": ("get(memory).release()", names),
+            "get": ("get(memory)", names),
+            "get and release": ("get(memory).release()", names),
+            "with get(...): pass": ("with get(memory): pass", names),
+            "get((address, length)) and release": ("get(pair).release()", names),
+        }
 
 
-def _timed(statement: str, names: dict[str, Any], rounds: int) -> Callable[[], float]:
+def _timed(
+    statement: str, names: dict[str, Any], rounds: int, *, probes: bool
+) -> Callable[[], float]:
     """Return what measures a statement, in nanoseconds; what it got is released afterwards."""
     action = timeit.Timer(statement, globals=names, timer=time.thread_time)
     empty = timeit.Timer("pass", timer=time.thread_time)
 
     def once() -> float:
+        if "mm" in names:
+            names["mm"].space.probes = probes
         took = action.timeit(rounds) - empty.timeit(rounds)
         if statement == "get(memory)":
             for _ in range(rounds):

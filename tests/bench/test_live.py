@@ -24,7 +24,7 @@ def test_quick(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         pytest.skip(said.err.strip())
     assert code == Exit.HOLDS
     tables = {table["name"]: table for table in json.loads(path.read_text())["tables"]}
-    assert list(tables) == ["hit", "read", "invalidate"]
+    assert list(tables) == ["hit", "read", "invalidate", "hooks"]
     assert all(name + ": " in said.out for name in tables)
     assert [row[0] for row in tables["read"]["rows"]] == [
         "4 KiB",
