@@ -24,12 +24,14 @@ _NAME = 256
 
 @dataclass(frozen=True)
 class Mapping:
-    """One mapping (VMA), `[start, end)`."""
+    """One mapping (VMA), `[start, end)`, of a file from its byte `offset` if `inode` is not 0."""
 
     start: int
     end: int
     kind: Kind
     name: str
+    inode: int = 0
+    offset: int = 0
 
 
 def mapping_at(address: int) -> Mapping | None:
@@ -50,8 +52,9 @@ def mapping_at(address: int) -> Mapping | None:
             return None
         except OSError:  # a kernel without it
             return next((m for m in _listed(maps.readall()) if m.end > address), None)
-    _, _, _, start, end, flags, _, _, inode, *_ = _QUERY.unpack(query)
-    return _mapping(start, end, bool(flags & _SHARED), inode, name.value.decode(errors="replace"))
+    _, _, _, start, end, flags, _, offset, inode, *_ = _QUERY.unpack(query)
+    text = name.value.decode(errors="replace")
+    return _mapping(start, end, bool(flags & _SHARED), inode, offset, text)
 
 
 def mappings_in(start: int, end: int) -> list[Mapping]:
@@ -67,17 +70,18 @@ def _listed(text: bytes) -> list[Mapping]:
     """Parse the text form, for kernels that have no other."""
     found = []
     for line in text.decode(errors="replace").splitlines():
-        span, flags, _, _, inode, *name = line.split(maxsplit=5)
+        span, flags, offset, _, inode, *name = line.split(maxsplit=5)
         start, end = (int(part, 16) for part in span.split("-"))
-        found.append(_mapping(start, end, flags[3] == "s", int(inode), name[0] if name else ""))
+        shared, title = flags[3] == "s", name[0] if name else ""
+        found.append(_mapping(start, end, shared, int(inode), int(offset, 16), title))
     return found
 
 
-def _mapping(start: int, end: int, shared: bool, inode: int, name: str) -> Mapping:
+def _mapping(start: int, end: int, shared: bool, inode: int, offset: int, name: str) -> Mapping:
     if inode == 0:
         kind = Kind.ANONYMOUS
     elif shared and name.startswith("/dev/zero"):
         kind = Kind.UNNAMED
     else:
         kind = Kind.SHARED if name.startswith(("/memfd:", "/dev/shm/", "/SYSV")) else Kind.FILE
-    return Mapping(start, end, kind, name)
+    return Mapping(start, end, kind, name, inode, offset)
