@@ -277,6 +277,7 @@ def test_unmap_by_others(mm: AddressSpace, exporter: Exporter, child: Child) -> 
     assert child.ask("read", segment.token) is not None
     memory.resize(2 * PAGE)  # no export of the buffer is left
     memory.close()
+    mm.space.settle()  # the report is read, and is entered now
     mm.poll()
     assert child.mapped() == 0
     assert child.ask("read", segment.token) is None
@@ -399,6 +400,7 @@ def test_random_steps(mm: AddressSpace, tmp_path: Path) -> None:
         assert memories.unmaps > STEPS // 8
         for memory in memories.memories:
             mm.unmap(memory)
+        mm.space.settle()  # the report is read, and is entered now
         mm.poll()
         assert cache.statistics().registrations == 0
         assert [child.mapped() for child in children] == [0, 0]

@@ -358,6 +358,7 @@ def test_random_steps(mm: AddressSpace, mirror: Mirror) -> None:
         # Each page that was copied was written, or belonged to a new registration.
         assert counting.copied <= regions.written + 8 * regions.forks + counting.first
         regions.close()
+        mm.space.settle()  # the report is read, and is entered now
         cache.reap()
         assert cache.statistics().registrations == 0
         assert len(list(DESCRIPTORS.iterdir())) == before
