@@ -148,7 +148,7 @@ EXPECTED: dict[str, Expected] = {
     "odp_rwsem": Expected(
         OdpRwsem,
         ("munmap", "cow", "munmap/unregister", "oom_reaper", "punch_hole+exit"),
-        {"munmap": 728, "mprotect": 562, "munmap+munmap": 5928},
+        {"munmap": 759, "mprotect": 600, "munmap+munmap": 6652},
         {
             "paired": ("oom_reaper",),
             "bounds": ("oom_reaper",),

@@ -180,8 +180,8 @@ def _first_decided(graph: Graph, found: Slice, jump: int, after: int) -> int | N
     steps = {
         graph.nodes[n].step
         for n in found.nodes
-        if graph.nodes[n].thread == thread and graph.nodes[n].step > after
-    }
+        if graph.nodes[n].thread == thread and after < graph.nodes[n].step < len(graph.run.schedule)
+    }  # what a thread would do next, in a deadlock, is no step
     return min((s for s in steps if _decided(graph, s, jump)), default=None)
 
 

@@ -30,7 +30,7 @@ class OdpRwsem(Driver):
     """`ib_umem_odp` of Linux 5.3, much as it was from 3.19 to 5.4; one region over all pages.
 
     Faults are not held off by the rwsem but by a counter and a sequence of the region. The region
-    is registered by its first fault, and deregistered now and then.
+    is registered by its first fault, and deregistered once on the way.
 
     What is wrong with it: a section that is open at exit never ends for it, since it is off the
     list by then, and the rwsem stays held. And, today, a section that must not sleep is refused
@@ -45,6 +45,7 @@ class OdpRwsem(Driver):
         self.active = True  # the per_mm
         self.in_tree = False  # the region
         self.live = False  # the region's key
+        self.gone = False  # it was deregistered once; that is enough
         self.mr_srcu = Srcu()  # the faults of the region
         self.uobject = Mutex()  # whoever registers and deregisters it
         self.umem_mutex = Mutex()  # of the region
@@ -96,12 +97,12 @@ class OdpRwsem(Driver):
 
     def fault(self, page: int, write: bool) -> FaultResult | None:
         """A page fault of the HCA; regions come and go meanwhile."""
-        if not self.live or maybe():
+        if not self.live or (not self.gone and maybe()):
             with self.uobject:
-                if self.live:
-                    self.dereg_mr()
-                else:
+                if not self.live:
                     self.reg_mr()
+                elif not self.gone:
+                    self.dereg_mr()
         with self.mr_srcu:
             return self.pagefault_mr(page, write) if self.live else RETRY
 
@@ -140,6 +141,7 @@ class OdpRwsem(Driver):
     def dereg_mr(self) -> None:
         """`dereg_mr`, `ib_umem_odp_release`: no fault is under way, nothing is mapped, leave."""
         self.live = False
+        self.gone = True
         self.mr_srcu.synchronize()
         self.invalidate_range(PageRange(0, len(self.mm.pages)))
         with self.umem_rwsem.write:

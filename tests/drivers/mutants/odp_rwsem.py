@@ -34,7 +34,7 @@ QUIET = "        with self.umem_rwsem.write:\n            self.active = False\n"
 
 CAUGHT = (
     # the rwsem: a region neither joins nor leaves in the middle of a section
-    Caught("joins_without_rwsem", "munmap", STALE, ((JOIN, "        self.in_tree = True\n"),)),
+    Caught("joins_without_rwsem", "munmap", "bounds", ((JOIN, "        self.in_tree = True\n"),)),
     Caught(
         "leaves_without_rwsem", "munmap", "quiescent", ((LEAVE, "        self.in_tree = False\n"),)
     ),
@@ -52,12 +52,6 @@ CAUGHT = (
         "munmap",
         "no_deadlock",
         ((UP + "\n    def release", "\n    def release"),),
-    ),
-    Caught(
-        "waits_where_it_must_not",
-        "oom_reaper",
-        "context",
-        (("        if rng.blockable:\n" + DOWN, "        if True:\n" + DOWN),),
     ),
     Caught(
         "left_while_a_section_is_open",
