@@ -112,6 +112,22 @@ def test_right_with_both(mirror: Mirror, cache: RegistrationCache) -> None:
     assert mirrored(mirror, cache, memory)[:3] == b"new"
 
 
+def test_right_with_validation(mirror: Mirror) -> None:
+    """The monitor that is asked sees the same bits; a mirror that clears them hides nothing."""
+    with (
+        AddressSpace(monitors=["explicit", "validate"]) as mm,
+        RegistrationCache(mm, mirror) as cache,
+    ):
+        memory, other = Memory(4, PRIVATE), Memory(4, PRIVATE)
+        for text in (b"one", b"two"):
+            memory.write(text)
+            assert mirrored(mirror, cache, memory)[:3] == text
+        other.write(b"new")
+        assert mirrored(mirror, cache, other)[:3] == b"new"
+        raw(libc.mremap(other.address, other.length, other.length, MAYMOVE_FIXED, memory.address))
+        assert mirrored(mirror, cache, memory)[:3] == b"new"
+
+
 @pytest.mark.parametrize("touched", [True, False])
 def test_copies_only_what_was_written(
     mirror: Mirror, cache: RegistrationCache, touched: bool

@@ -67,11 +67,11 @@ os.register_at_fork(after_in_child=_COPIES.reset)
 class Mirror:
     """Copies of private anonymous memory. Registrations have a `Copy` as their key.
 
-    Needs an address space with the userfaultfd monitor, whose registration the kernel's bits of
-    written pages rest on. Shared memory and files are refused (E412): others write them through
-    page tables of their own. A device that writes memory it has pinned, such as an io_uring with
-    registered buffers, sets no bit either; `forget` such memory after its transfers. `copied`
-    counts the pages that were copied, first copies included.
+    Needs an address space with the monitor userfaultfd (or validate), whose registration the
+    kernel's bits of written pages rest on. Shared memory and files are refused (E412): others write
+    them through page tables of their own. A device that writes memory it has pinned, such as an
+    io_uring with registered buffers, sets no bit either; `forget` such memory after its transfers.
+    `copied` counts the pages that were copied, first copies included.
     """
 
     name = "mirror"
