@@ -86,6 +86,20 @@ _LOST_END = (  # the subscriber leaves in the middle of a section
     "reclaim+exit",
     "migrate+exit",
 )
+_RECLAIM = (  # a slot goes, and with its sptes what was known of their use
+    "reclaim",
+    "reclaim/2 devices",
+    "reclaim/unregister",
+    "reclaim/2 drivers",
+    "munmap+reclaim",
+    "madvise_dontneed+reclaim",
+    "mprotect+reclaim",
+    "punch_hole+reclaim",
+    "reclaim+reclaim",
+    "reclaim+migrate",
+    "reclaim+cow",
+    "reclaim+exit",
+)
 _EXIT = ("exit", "exit/unregister", "punch_hole+exit", "reclaim+exit", "migrate+exit")
 
 EXPECTED: dict[str, Expected] = {
@@ -96,8 +110,9 @@ EXPECTED: dict[str, Expected] = {
     ),
     "kvm_memslots": Expected(
         KvmMemslots,
-        ("munmap", "cow", "munmap/unregister", "migrate+exit"),
+        ("munmap", "cow", "munmap/unregister", "migrate+exit", "reclaim"),
         {"munmap": 42443, "mprotect": 35269},
+        {"aging_not_lost": _RECLAIM},
     ),
     "kvm_pfncache": Expected(
         KvmPfncache,
