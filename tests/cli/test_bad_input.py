@@ -236,3 +236,15 @@ def test_replay_strings(capsys: pytest.CaptureFixture[str]) -> None:
 def test_unknown_code(capsys: pytest.CaptureFixture[str]) -> None:
     """The nearest codes are offered."""
     assert "did you mean" in refused(capsys, "explain", "E1077")
+
+
+def test_set_up_that_only_the_caller_sees(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No line of the user's is on the way to the error, or the address space is another one."""
+    path = tmp_path / "wrong.py"
+    head = "from mmunotify import Driver\n\n\nclass Mine(Driver):\n    def __init__(self, mm):\n"
+    path.write_text(f"{head}        super().__init__(mm)\n        return 1\n")
+    assert "E209 set-up raised TypeError: __init__() should" in refused(capsys, "check", path)
+    path.write_text(f"{head}        super().__init__(mm)\n        self.mm = Driver\n")
+    assert "E306 Mine puts something else into self.mm" in refused(capsys, "check", path)

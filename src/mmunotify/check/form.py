@@ -130,9 +130,10 @@ def require_intervals(driver: Driver) -> None:
     )
 
 
-def require_base(driver: Driver) -> None:
-    """Raise `DiagnosticError` E306 unless the base class's `__init__` has run."""
-    if hasattr(driver, "mm"):
+def require_base(driver: Driver, mm: object) -> None:
+    """Raise `DiagnosticError` E306 unless the base class's `__init__` has run, for `mm`."""
+    found = getattr(driver, "mm", None)
+    if found is mm:
         return
     cls = type(driver)
     place, _ = _head(cls.__init__)
@@ -140,7 +141,9 @@ def require_base(driver: Driver) -> None:
         Diagnostic(
             "E306",
             place,
-            f"{cls.__name__} does not set up its base class",
+            f"{cls.__name__} does not set up its base class"
+            if found is None
+            else f"{cls.__name__} puts something else into self.mm",
             "Driver.__init__ gives the driver its address space, self.mm",
             "super().__init__(mm)  # first in __init__",
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import sysconfig
 import traceback
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import msgspec
 
@@ -297,10 +299,16 @@ def _reason(found: Found) -> str:
     return found.detail or str(found.reason)
 
 
+def _is_ours(file: str) -> bool:
+    """Tell whether a file is one of mmunotify's own, or of Python's library."""
+    package = str(Path(__file__).parents[1])
+    return file.startswith((package, sysconfig.get_path("stdlib"), "<"))
+
+
 def _failed_set_up(error: Exception, source: str) -> Exception:
-    """Return E209 at the last line of `source` that the error passed, or the error itself."""
+    """Return E209 at the last line of the user's that the error passed, or the error itself."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename == source]
+    own = [frame for frame in frames if frame.filename == source or not _is_ours(frame.filename)]
     if not own:
         return error
     last = own[-1]
@@ -310,7 +318,7 @@ def _failed_set_up(error: Exception, source: str) -> Exception:
     return DiagnosticError(
         Diagnostic(
             "E209",
-            Place(source, last.lineno or 1, start, max(end, start + 1)),
+            Place(last.filename, last.lineno or 1, start, max(end, start + 1)),
             f"set-up raised {type(error).__name__}: {error}",
             f"{last.name}() is run as plain Python to build the initial state",
         )

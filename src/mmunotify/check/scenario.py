@@ -294,16 +294,27 @@ def _build(scenario: Scenario, driver_class: type[Driver]) -> World:
     return World(mm, drivers, renamed([*threads, *own]))
 
 
+def _built(driver_class: type[Driver], mm: Mm) -> Driver:
+    try:
+        return driver_class(mm)
+    except TypeError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+            raise  # from inside of __init__
+        what = f"set-up raised TypeError: {error}"
+        why = f"{driver_class.__name__}(mm) builds the driver"
+        raise DiagnosticError(Diagnostic("E209", None, what, why)) from None
+
+
 def _drivers(scenario: Scenario, driver_class: type[Driver], mm: Mm) -> tuple[Driver, ...]:
     classes = [driver_class] * scenario.drivers + list(scenario.beside)
     for cls in classes:
         require_subscribable(cls, scenario.protocol_class, scenario.protocol_name)
-    drivers = tuple(cls(mm) for cls in classes)
+    drivers = tuple(_built(cls, mm) for cls in classes)
     for number, driver in enumerate(drivers):
-        require_base(driver)
+        require_base(driver, mm)
         require_intervals(driver)
         if number:
-            driver.name += str(number + 1)
+            driver.name = f"{driver.name}{number + 1}"
         driver.tlb = SecondaryTlb(driver, scenario.devices)
     return drivers
 

@@ -50,6 +50,11 @@ def _key_name(table: Table[Any], key: Any, objects: Objects) -> str:
     return objects.name(key) if objects.knows(key) else key_name(table, key)
 
 
+def _is_primitive(value: Any) -> bool:
+    """Tell whether an object is a set, a queue or a lock of the language itself."""
+    return type(value).__module__.startswith("mmunotify.lang.")
+
+
 @dataclass
 class SharedCells:
     """The cells of all storages that the code touches, and where each storage begins."""
@@ -74,10 +79,14 @@ class SharedCells:
         whole = sorted({_stem(c.name) for c in self.cells})
         ends = Tally(end for stem in whole for end in _ends(stem))
         tables = {_stem(c.name) for c in self.cells if c.name.endswith("]")}
+        objects = self.storages.objects
+        primitives = {objects.name(o) for o in objects.kept if _is_primitive(o)}
         short = {}
         for stem in whole:
-            # One word says enough if it is a table's or made of several.
-            alone = stem in tables or "_" in _ends(stem)[0]
+            # One word says enough if it is a table's or made of several; not what a primitive
+            # calls the table inside it.
+            alone = stem in tables and stem.rpartition(".")[0] not in primitives
+            alone = alone or "_" in _ends(stem)[0]
             enough = _ends(stem) if alone else _ends(stem)[1:]
             short[stem] = next((e for e in enough if ends[e] == 1), stem)
         self.cells = [
