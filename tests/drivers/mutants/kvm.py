@@ -285,11 +285,20 @@ CAUGHT = (
         AGING,
         ((SET, SET.replace("frame is not None", "False")),),
     ),
+    # livelocks: nothing wrong ever happens, and no access ever succeeds
+    Caught("count_down_removed", "munmap", "progress", ((FINISH, ""),)),
+    Caught("range_end_removed", "munmap", "progress", ((HOOK_END + END, ""),)),
+    Caught(
+        "never_writable",
+        "cow",
+        "progress",
+        ((INSTALL, INSTALL.replace("frame, write", "frame, False")),),
+    ),
+    Caught("allowed_ignores_write", "cow", "progress", ((ALLOWED, "self.spte[page] is not None"),)),
 )
 
 # -- what is not -------------------------------------------------------------------------------
 
-LIVELOCK = "a livelock: no access ever succeeds, nothing wrong ever happens; only `progress` shows"
 LATER = "the gap: no operation of the model calls this hook (page_idle and the multi-gen LRU do)"
 
 SURVIVORS = (
@@ -368,16 +377,6 @@ SURVIVORS = (
             ),
         ),
     ),
-    # livelocks: for `progress`
-    Survivor("count_down_removed", "munmap", LIVELOCK, ((FINISH, ""),)),
-    Survivor("range_end_removed", "munmap", LIVELOCK, ((HOOK_END + END, ""),)),
-    Survivor(
-        "never_writable",
-        "cow",
-        LIVELOCK,
-        ((INSTALL, INSTALL.replace("frame, write", "frame, False")),),
-    ),
-    Survivor("allowed_ignores_write", "cow", LIVELOCK, ((ALLOWED, "self.spte[page] is not None"),)),
     # gaps: the model does not look there
     Survivor("clear_young_removed", "reclaim", LATER, ((AGE_HOOKS["clear_young"], ""),)),
     Survivor("test_young_removed", "reclaim", LATER, ((AGE_HOOKS["test_young"], ""),)),
