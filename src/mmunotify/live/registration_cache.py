@@ -74,6 +74,7 @@ class RegistrationCache:
         self._require_covered([Kind.ANONYMOUS])
         self.table = _monitor.Table(mm.space, capacity)
         self._hit = self.table.hit
+        self._hit_range = self.table.hit_range
         self._registrations: list[Registration | None] = [None] * capacity
         self._lock = Exclusion()
         self._left: list[Registration] = []  # by a handler, in the middle of something
@@ -92,8 +93,13 @@ class RegistrationCache:
         monitors do not cover, E415 if they are dead, E417 if the device is full.
         """
         try:
-            slot = self._hit(memory)
-        except (TypeError, BufferError):
+            if type(memory) is tuple:
+                address, length = memory
+                end = address + length
+                slot = self._hit_range(address, end) if end > address > 0 else _monitor.MISS
+            else:
+                slot = self._hit(memory)
+        except (TypeError, ValueError, OverflowError, BufferError):
             return self._miss(memory)
         if slot < 0:
             return self._miss(memory)
@@ -130,7 +136,7 @@ class RegistrationCache:
         extent = extent_of(memory)
         self._require_alive()  # before the lock, which a child's parent may have held at the fork
         with self._lock:
-            self._misses += 1
+            counted = False
             for attempt in range(_ATTEMPTS + 1):
                 self._require_alive()
                 slot = self.table.hit_range(extent.address, extent.end)
@@ -145,6 +151,9 @@ class RegistrationCache:
                 elif slot == _monitor.BLIND:
                     raise DiagnosticError(refusals.dead_monitor())
                 else:
+                    if not counted:
+                        counted = True
+                        self._misses += 1
                     self._reap()
                     made = self._register(pages_of(extent), keep=attempt < _ATTEMPTS)
                     if made is not None:

@@ -44,7 +44,7 @@ class Kvm:
     def start(self, space: _monitor.Space) -> None:
         """Create the VM and listen; raise `CannotError` where that is not permitted."""
         self._space = space
-        self._notifications = Notifications(stacks=False, aging=False)
+        self._notifications = Notifications(stacks=False, aging=False, prompt=False)
         try:
             self._vm = Vm()
         except BaseException:
@@ -75,6 +75,7 @@ class Kvm:
         assert self._space is not None
         lost = 0
         while not self._stopping:
+            # A wake-up for each event costs the program ten times the event; it looks by the clock.
             self._notifications.wait(0.05)
             for one in self._notifications.take():
                 self.heard += 1
