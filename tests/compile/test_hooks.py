@@ -119,4 +119,6 @@ class Answering(Plain):
 
 def test_kept() -> None:
     """None, 0 and RETRY are answers."""
-    assert mmunotify.check(Answering, scenario="munmap").verdict == "HOLDS"
+    # Whoever answers RETRY for ever makes no progress, which is not what is asked here.
+    found = mmunotify.check(Answering, scenario="munmap", properties="no_stale_translation")
+    assert found.verdict == "HOLDS"
