@@ -63,7 +63,7 @@ WRONG = (
         "self.writable[page] = write",
         "self.writable[page] = True",
         "fork",
-        "no_stale_bytes",
+        "no_write_after_protect",
     ),
     ("dirty", "                    young = True\n", "", "reclaim", "aging_not_lost"),
     ("unpin", "            self.tlb.flush()\n", "", "mprotect", "no_write_after_protect"),

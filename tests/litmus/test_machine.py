@@ -47,24 +47,22 @@ def test_races_are_seen() -> None:
         assert time.monotonic() < deadline
 
 
+def kept() -> tuple[int, int, set[int], list[str]]:
+    """Descriptors, threads, processors and children of this process."""
+    return (
+        len(list(Path("/proc/self/fd").iterdir())),
+        threading.active_count(),
+        os.sched_getaffinity(0),
+        Path(f"/proc/self/task/{os.getpid()}/children").read_text().split(),
+    )
+
+
 def test_nothing_is_left() -> None:
     """No descriptor, thread, child or binding to a processor stays."""
-    before = (
-        sorted(Path("/proc/self/fd").iterdir()),
-        threading.active_count(),
-        os.sched_getaffinity(0),
-    )
+    before = kept()
     observed(CASES["two-hosts"], rounds=64)
     observed(CASES["cow-read"], rounds=64)
-    after = (
-        sorted(Path("/proc/self/fd").iterdir()),
-        threading.active_count(),
-        os.sched_getaffinity(0),
-    )
-    assert len(after[0]) == len(before[0])
-    assert after[1:] == before[1:]
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    assert children == []
+    assert kept() == before
 
 
 @pytest.mark.parametrize(
