@@ -27,7 +27,9 @@ from mmunotify.live.devices.attachment import Attacher, DetachedError, Segment, 
 from mmunotify.live.memory import Extent
 
 DONTNEED = 4
-STEPS = 10_000  # most of them ask another process and wait for its answer
+STEPS = pytest.mark.parametrize(
+    "steps", [10_000, pytest.param(100_000, marks=pytest.mark.long)], ids=["short", "long"]
+)
 NAME = "mmunotify-segment"
 DESCRIPTORS = Path("/proc/self/fd")
 
@@ -382,8 +384,9 @@ class Memories:
         self.memories[at][:8] = self.text().encode()
 
 
-def test_random_steps(mm: AddressSpace, tmp_path: Path) -> None:
-    """10,000 steps with two processes: nobody sees old bytes, and nothing is left."""
+@STEPS
+def test_random_steps(mm: AddressSpace, tmp_path: Path, steps: int) -> None:
+    """Random steps with two processes: nobody sees old bytes, and nothing is left."""
     gc.collect()
     mm.start_dispatcher()  # it has descriptors of its own
     before = len(list(DESCRIPTORS.iterdir()))
@@ -393,11 +396,11 @@ def test_random_steps(mm: AddressSpace, tmp_path: Path) -> None:
         children = [stack.enter_context(contextlib.closing(Child(exporter.path))) for _ in range(2)]
         cache = stack.enter_context(RegistrationCache(mm, exporter))
         memories = Memories(cache, exporter, children)
-        for _ in range(STEPS):
+        for _ in range(steps):
             memories.step()
         assert memories.stale == 0
-        assert memories.reads > STEPS // 2
-        assert memories.unmaps > STEPS // 8
+        assert memories.reads > steps // 2
+        assert memories.unmaps > steps // 8
         for memory in memories.memories:
             mm.unmap(memory)
         mm.space.settle()  # the report is read, and is entered now

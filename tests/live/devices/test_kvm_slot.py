@@ -21,7 +21,9 @@ from mmunotify.live.registration import Registration
 
 DONTNEED, REMOVE, MAYMOVE_FIXED = 4, 9, 3
 # A step with a new slot waits for grace periods of SRCU in the kernel: milliseconds.
-STEPS = 10_000
+STEPS = pytest.mark.parametrize(
+    "steps", [10_000, pytest.param(100_000, marks=pytest.mark.long)], ids=["short", "long"]
+)
 DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -233,8 +235,9 @@ class Regions:
         os.waitpid(child, 0)
 
 
-def test_random_steps(mm: AddressSpace) -> None:
-    """10,000 steps: the guest and the host agree, and nothing is left."""
+@STEPS
+def test_random_steps(mm: AddressSpace, steps: int) -> None:
+    """Random steps: the guest and the host agree, and nothing is left."""
     gc.collect()
     mm.start_dispatcher()  # it has descriptors of its own
     before = len(list(DESCRIPTORS.iterdir()))
@@ -242,12 +245,12 @@ def test_random_steps(mm: AddressSpace) -> None:
         regions = Regions(slots, cache, seed=20080402)
         regions.read(0)
         translated = slots.guest.require_translations()
-        for _ in range(STEPS):
+        for _ in range(steps):
             regions.step()
         assert regions.wrong == 0
-        assert regions.reads > STEPS // 3
+        assert regions.reads > steps // 3
         assert regions.forks > 0
-        assert slots.guest.require_translations(translated) > translated + STEPS // 20
+        assert slots.guest.require_translations(translated) > translated + steps // 20
         found = cache.statistics()
         assert found.invalidations > 100
         assert found.hits > 100
