@@ -164,7 +164,7 @@ def _run(machine: type[Cache], examples: int, steps: int) -> None:
         IoUring(1)
     except OSError as error:
         pytest.skip(f"io_uring: {error.strerror}; sysctl kernel.io_uring_disabled=0 permits it")
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine, settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None)
     )
 
