@@ -1,27 +1,30 @@
 """`PageScan`: which pages of this process were written since they were last asked about.
 
-It is the ioctl PAGEMAP_SCAN (Linux 6.7, include/uapi/linux/fs.h) on memory that a userfaultfd with
-WP_ASYNC watches; asking and forgetting are one step of the kernel's.
+It is `pagemap_scan` on memory that a userfaultfd with WP_ASYNC watches; asking and forgetting are
+one step of the kernel's.
 Invariant: a page that is not reported holds what it held when it was reported last, unless somebody
 replaced the mapping, which only the monitor tells.
 """
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import os
-import struct
 from collections.abc import Iterator
 
 from mmunotify.live.memory import Extent
+from mmunotify.live.pagemap import (
+    CHECK_WPASYNC,
+    PRESENT,
+    WP_MATCHING,
+    WRITTEN,
+    Wanted,
+    pagemap_scan,
+)
 
 __all__ = ["PageScan"]
 
-_ARGUMENT = struct.Struct("<12Q")  # struct pm_scan_arg
-_SCAN = (3 << 30) | (_ARGUMENT.size << 16) | (ord("f") << 8) | 16
-_WP_MATCHING, _CHECK_WPASYNC = 1, 2
-_WRITTEN, _PRESENT = 1 << 1, 1 << 3
+# Written, or not there: what is not there has no bit that could be trusted.
+_CHANGED = Wanted(inverted=PRESENT, any_of=WRITTEN | PRESENT, returned=WRITTEN | PRESENT)
 _REGIONS = 256  # that one call can report
 
 
@@ -32,7 +35,6 @@ class PageScan:
     """
 
     def __init__(self) -> None:
-        self._regions = (ctypes.c_uint64 * (3 * _REGIONS))()
         self._pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._memory = os.open("/proc/self/mem", os.O_RDONLY | os.O_CLOEXEC)
@@ -68,17 +70,5 @@ class PageScan:
 
     def _scan(self, start: int, end: int) -> tuple[list[Extent], int]:
         """Ask once; return what was found and where to go on."""
-        # Matches if written, or not present: what is not present has no bit that could be trusted.
-        inverted, all_of, any_of = _PRESENT, 0, _WRITTEN | _PRESENT
-        argument = bytearray(
-            _ARGUMENT.pack(
-                *(_ARGUMENT.size, _WP_MATCHING | _CHECK_WPASYNC, start, end, 0),
-                *(ctypes.addressof(self._regions), _REGIONS, 0),
-                *(inverted, all_of, any_of, _WRITTEN | _PRESENT),
-            )
-        )
-        count = fcntl.ioctl(self._pagemap, _SCAN, argument)
-        walked = _ARGUMENT.unpack(argument)[4]
-        rows = self._regions[: 3 * count]
-        spans = zip(rows[0::3], rows[1::3], strict=True)
-        return [Extent(first, last - first) for first, last in spans], walked
+        flags = WP_MATCHING | CHECK_WPASYNC
+        return pagemap_scan(self._pagemap, Extent(start, end - start), _CHANGED, _REGIONS, flags)

@@ -10,12 +10,8 @@ Invariant: `unchanged` is true only if no page was changed between `remember` an
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import os
-import struct
 from collections.abc import Mapping
-from typing import Final
 
 from mmunotify import _monitor
 from mmunotify.errors import Diagnostic, DiagnosticError
@@ -25,14 +21,11 @@ from mmunotify.live.guarantee import Guarantee
 from mmunotify.live.mapping import mappings_in
 from mmunotify.live.memory import Extent
 from mmunotify.live.operations import Kind
+from mmunotify.live.pagemap import PRESENT, WPALLOWED, WRITTEN, Wanted, pagemap_scan
 
 __all__ = ["Validate"]
 
-# Since Linux 6.7 (include/uapi/linux/fs.h): struct pm_scan_arg, page_region, and the categories.
-_SCAN = struct.Struct("=12Q")
-_REGION = struct.Struct("=QQQ")
-_PAGEMAP_SCAN: Final = (3 << 30) | (_SCAN.size << 16) | (ord("f") << 8) | 16
-_WPALLOWED, _WRITTEN, _PRESENT = 1, 2, 8
+_AS_REMEMBERED = Wanted(WRITTEN, all_of=WPALLOWED | WRITTEN | PRESENT, returned=WPALLOWED)
 
 
 class Validate:
@@ -107,17 +100,8 @@ class Validate:
 
     def unchanged(self, extent: Extent) -> bool:
         """Tell whether every page is as it was when it was remembered."""
-        region = ctypes.create_string_buffer(_REGION.size)
-        place = ctypes.addressof(region)
-        argument = bytearray(
-            _SCAN.pack(
-                *(_SCAN.size, 0, extent.address, extent.end, 0, place, 1, 0),
-                *(_WRITTEN, _WPALLOWED | _WRITTEN | _PRESENT, 0, _WPALLOWED),
-            )
-        )
-        fcntl.ioctl(self._pagemap, _PAGEMAP_SCAN, argument)
-        start, end, _ = _REGION.unpack(region.raw)
-        return (start, end) == (extent.address, extent.end)
+        found, _ = pagemap_scan(self._pagemap, extent, _AS_REMEMBERED, 1)
+        return found == [extent]
 
     def stop(self) -> None:
         """Give the descriptors back."""
