@@ -32,8 +32,10 @@ class _ForeignUnmap(Operation):
             self.unmap(page)
 
     def unmap(self, page: int) -> None:
-        """Take the entry away."""
-        raise NotImplementedError
+        """Take the entry away, flush and free; tell nobody."""
+        with self.mm.page_table_lock:
+            frame = self.clear(page)
+        self.free(frame)
 
     def tell(self, page: int) -> None:
         """`mmu_notifier_invalidate_page`: the driver drops the page, in one call."""
@@ -73,9 +75,7 @@ class LateInvalidatePage(_ForeignUnmap):
 
     def unmap(self, page: int) -> None:
         """Tell when the frame is gone."""
-        with self.mm.page_table_lock:
-            frame = self.clear(page)
-        self.free(frame)
+        super().unmap(page)
         self.tell(page)
 
 
@@ -83,12 +83,6 @@ class QuietPunchHole(_ForeignUnmap):
     """clear; flush; free; nobody is told."""
 
     name = "quiet_punch_hole"
-
-    def unmap(self, page: int) -> None:
-        """Tell nobody."""
-        with self.mm.page_table_lock:
-            frame = self.clear(page)
-        self.free(frame)
 
 
 class PunchHoleEnds(PunchHole):
