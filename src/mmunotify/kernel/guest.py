@@ -17,11 +17,11 @@ import time
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Final
 
 from mmunotify.errors import CannotError, Diagnostic
 from mmunotify.kernel import guest_program as program
+from mmunotify.kernel.closing import Closing
 from mmunotify.kernel.kvm import Exit, Vcpu, Vm
 from mmunotify.kernel.memory import PAGE, Memory, read64, write64
 
@@ -55,7 +55,7 @@ class Access:
     word: int = 0
 
 
-class Guest:
+class Guest(Closing):
     """A VM whose virtual CPUs access `memory`, each in a thread of its own.
 
     What a CPU may not reach is refused and counted in `refused`.
@@ -167,17 +167,6 @@ class Guest:
         self._threads = []
         self.vm.close()
         self._private.close()
-
-    def __enter__(self) -> Guest:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # -- set-up ---------------------------------------------------------------------------------
 

@@ -12,10 +12,10 @@ import fcntl
 import mmap
 import os
 import struct
-from types import TracebackType
 from typing import Final
 
 from mmunotify.errors import CannotError, Diagnostic
+from mmunotify.kernel.closing import Closing
 
 __all__ = ["Exit", "Statistics", "Vcpu", "Vm"]
 
@@ -50,22 +50,7 @@ class Exit:
     FAULT = -errno.EFAULT
 
 
-class _Closing:
-    """A context manager that closes."""
-
-    def close(self) -> None:
-        raise NotImplementedError
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class Vm(_Closing):
+class Vm(Closing):
     """A virtual machine of this process. Without memory and vCPUs it is a notifier and no more.
 
     Raises `CannotError` where /dev/kvm is missing or may not be opened.
@@ -119,9 +104,6 @@ class Vm(_Closing):
                 os.close(fd)
         self.fd = self._kvm = -1
 
-    def __enter__(self) -> Vm:
-        return self
-
     def _run_size(self) -> int:
         return fcntl.ioctl(self._kvm, _GET_VCPU_MMAP_SIZE, 0)
 
@@ -132,7 +114,7 @@ class Vm(_Closing):
         return table
 
 
-class Vcpu(_Closing):
+class Vcpu(Closing):
     """A virtual CPU. `run` blocks; `stop` from another thread, with a signal, ends it."""
 
     def __init__(self, fd: int, run_size: int) -> None:
@@ -202,7 +184,7 @@ class Vcpu(_Closing):
         os.close(self.fd)
 
 
-class Statistics(_Closing):
+class Statistics(Closing):
     """The counters of a VM or vCPU by name, read from its statistics descriptor."""
 
     def __init__(self, fd: int) -> None:
@@ -227,9 +209,6 @@ class Statistics(_Closing):
     def close(self) -> None:
         """Give the descriptor back; while it is open the VM and its notifier stay."""
         os.close(self.fd)
-
-    def __enter__(self) -> Statistics:
-        return self
 
     def _read(self, size: int, offset: int) -> bytes:
         return os.pread(self.fd, size, offset)

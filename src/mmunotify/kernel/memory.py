@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-from types import TracebackType
 from typing import Final
 
+from mmunotify.kernel.closing import Closing
 from mmunotify.kernel.system_call import Syscall, system_call
 
 __all__ = ["PAGE", "PROT_NONE", "PROT_READ", "PROT_RW", "Memory", "map_pages", "read64", "write64"]
@@ -37,7 +37,7 @@ def map_pages(
     return system_call(Syscall.MMAP, at or 0, length, protection, flags | _NORESERVE, fd, offset)
 
 
-class Memory:
+class Memory(Closing):
     """`pages` pages on an address that is a multiple of `align`, anonymous or of the file `fd`."""
 
     def __init__(
@@ -78,17 +78,6 @@ class Memory:
         if length:
             self._reserved = (base, 0)
             system_call(Syscall.MUNMAP, base, length)
-
-    def __enter__(self) -> Memory:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def read64(address: int) -> int:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from types import TracebackType
 from typing import Final
 
 import msgspec
 
+from mmunotify.kernel.closing import Closing
 from mmunotify.kernel.perf import PerfRings, Sample, stack_of
 from mmunotify.kernel.symbols import Symbols
 from mmunotify.kernel.tracefs import Tracefs, Tracepoint
@@ -46,7 +46,7 @@ class Notification(msgspec.Struct, frozen=True, gc=False):
     stack: tuple[str, ...]
 
 
-class Notifications:
+class Notifications(Closing):
     """Everything that KVM's notifiers are told about addresses in `[start, end)`.
 
     Open it before the first operation of interest; `take` gives what has come since. `stacks` names
@@ -96,17 +96,6 @@ class Notifications:
     def close(self) -> None:
         """Stop listening; nothing is left in the kernel."""
         self._rings.close()
-
-    def __enter__(self) -> Notifications:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _notification(self, sample: Sample) -> Notification:
         kind, read = self._readers[sample.number]

@@ -15,12 +15,12 @@ import struct
 from collections.abc import Iterator, Sequence
 from ctypes import create_string_buffer
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 import msgspec
 
 from mmunotify.errors import CannotError, Diagnostic
+from mmunotify.kernel.closing import Closing
 from mmunotify.kernel.memory import PAGE
 from mmunotify.kernel.system_call import Syscall, system_call
 from mmunotify.kernel.tracefs import Tracepoint
@@ -61,7 +61,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     raw: bytes
 
 
-class PerfRings:
+class PerfRings(Closing):
     """A ring of `pages` pages (a power of two) for each CPU, fed by `tracepoints`.
 
     `filters` maps the name of a tracepoint to an expression on its fields that must hold. `prompt`:
@@ -116,17 +116,6 @@ class PerfRings:
         for fd in self._fds:
             os.close(fd)
         self._rings, self._fds = [], []
-
-    def __enter__(self) -> PerfRings:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _open_cpu(
         self, cpu: int, tracepoints: Sequence[Tracepoint], filters: dict[str, str]

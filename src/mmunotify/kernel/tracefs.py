@@ -11,10 +11,10 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from mmunotify.errors import CannotError, Diagnostic
+from mmunotify.kernel.closing import Closing
 from mmunotify.kernel.system_call import Syscall, system_call
 
 __all__ = ["Tracefs", "Tracepoint"]
@@ -33,7 +33,7 @@ class Tracepoint:
     fields: dict[str, tuple[int, int]]
 
 
-class Tracefs:
+class Tracefs(Closing):
     """The tracing file system; raises `CannotError` if there is none to be had."""
 
     def __init__(self) -> None:
@@ -56,17 +56,6 @@ class Tracefs:
     def close(self) -> None:
         """Let go of it."""
         os.close(self.fd)
-
-    def __enter__(self) -> Tracefs:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _read(self, path: str) -> str:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.fd)

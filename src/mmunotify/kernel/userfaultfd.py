@@ -10,9 +10,9 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Final
 
+from mmunotify.kernel.closing import Closing
 from mmunotify.kernel.feature import Refusal
 from mmunotify.kernel.system_call import Syscall, system_call
 
@@ -46,7 +46,7 @@ _USER_MODE_ONLY: Final = 1
 _MISSING, _WP = 1, 2
 
 
-class Userfaultfd:
+class Userfaultfd(Closing):
     """A descriptor with `features` granted; `self.features` are those the kernel offers.
 
     Raises `OSError` where it is not permitted, `Refusal` where a feature is not offered.
@@ -90,17 +90,6 @@ class Userfaultfd:
     def close(self) -> None:
         """Give it back."""
         os.close(self.fd)
-
-    def __enter__(self) -> Userfaultfd:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _offered(fd: int) -> frozenset[str]:
