@@ -80,7 +80,7 @@ san:  ## Run the tests of the core on a build with address and undefined behavio
 
 stub: $(BUILT) $(DEV)  ## Write src/mmunotify/_core.pyi and _monitor.pyi from the built extensions
 	$(BIN)/python -m nanobind.stubgen -q -m mmunotify._core -o src/mmunotify/_core.pyi
-	$(BIN)/python -m nanobind.stubgen -q -m mmunotify._monitor -o src/mmunotify/_monitor.pyi
+	$(BIN)/python -m nanobind.stubgen -q -p native/bind/monitor.pat -m mmunotify._monitor -o src/mmunotify/_monitor.pyi
 
 docs: $(BUILT) $(DEV)  ## Write the generated pages of docs/
 	$(BIN)/python docs/generate.py

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import statistics
 import time
 import timeit
@@ -83,6 +84,7 @@ def _lookups() -> Iterator[dict[str, tuple[str, dict[str, Any]]]]:
         yield {
             "dict[address]": ("table[key]", {"table": dictionary, "key": address}),
             "dict[address, length]": ("table[key]", {"table": dictionary, "key": pair}),
+            "os.getppid(), the least system call": ("call()", {"call": os.getppid}),
             "get, no probe": ("get(memory)", names),
             "get and release, no probe": ("get(memory).release()", names),
             "get": ("get(memory)", names),

@@ -14,10 +14,9 @@
 #include <memory>
 #include <system_error>
 
+#include "bind/hit.hpp"
 #include "bind/unlocked.hpp"
 #include "bind/uring.hpp"
-#include "monitor/space.hpp"
-#include "monitor/table.hpp"
 #include "monitor/userfaultfd.hpp"
 
 #ifndef MMUNOTIFY_VERSION
@@ -32,36 +31,6 @@ namespace {
 
 using monitor::Range;
 using EventRow = std::tuple<int, std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t>;
-
-// A table and the space that tells it things, which must outlive it.
-class Table {
- public:
-  Table(std::shared_ptr<monitor::Space> space, std::size_t capacity)
-      : space_(std::move(space)), table_(space_->gate, space_->sections, capacity) {
-    if (!space_->attach(&table_)) throw std::runtime_error("a space has 64 tables at most");
-  }
-  ~Table() { space_->detach(&table_); }
-  Table(const Table&) = delete;
-  Table& operator=(const Table&) = delete;
-
-  monitor::Table& operator*() { return table_; }
-  monitor::Table* operator->() { return &table_; }
-
-  // The hot path: an object with a buffer in, the slot of its registration out.
-  std::int64_t hit(nb::handle object) {
-    if (PyByteArray_Check(object.ptr())) return monitor::miss;  // it may move: refused on a miss
-    Py_buffer view;
-    if (PyObject_GetBuffer(object.ptr(), &view, PyBUF_SIMPLE) != 0) throw nb::python_error();
-    const auto start = reinterpret_cast<std::uintptr_t>(view.buf);
-    const auto length = static_cast<std::uintptr_t>(view.len);
-    PyBuffer_Release(&view);
-    return table_.hit({start, start + length});
-  }
-
- private:
-  std::shared_ptr<monitor::Space> space_;
-  monitor::Table table_;
-};
 
 std::tuple<std::uintptr_t, std::size_t, bool> extent(nb::handle object) {
   Py_buffer view;
@@ -125,7 +94,6 @@ std::shared_ptr<monitor::Userfaultfd> open_userfaultfd(std::shared_ptr<monitor::
 void add_table(nb::module_& module) {
   nb::class_<Table>(module, "Table", "The interval table of one registration cache.")
       .def(nb::init<std::shared_ptr<monitor::Space>, std::size_t>(), "space"_a, "capacity"_a)
-      .def("hit", &Table::hit, "buffer"_a)
       .def("hit_range", [](Table& t, std::uintptr_t start, std::uintptr_t end) {
         return t->hit({start, end});
       }, "start"_a, "end"_a)
@@ -240,6 +208,7 @@ NB_MODULE(_monitor, module) {
   module.attr("BLIND") = mmunotify::monitor::blind;
   mmunotify::bind::add_space(module);
   mmunotify::bind::add_table(module);
+  mmunotify::bind::add_hit(module);
   mmunotify::bind::add_userfaultfd(module);
   mmunotify::bind::add_uring(module);
   module.def("extent", &mmunotify::bind::extent, nb::arg("buffer"),

@@ -14,8 +14,13 @@
 //  - Is it alive? Without a monitor, nothing is believed.
 #pragma once
 
+#include <sys/syscall.h>
+
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
+
+#include "monitor/uapi.hpp"
 
 namespace mmunotify::monitor {
 
@@ -42,6 +47,36 @@ class Gate {
 
 // How `mmap_changing` of a userfaultfd stands.
 enum class Changing : std::uint8_t { no, yes, closed };
-Changing changing(int fd);
+
+// The kernel empties the processor's stack of return addresses, so that each return that was not
+// called since is mispredicted. Hence no function stands between a lookup and its system call.
+inline Changing changing(int fd) {
+  // No range is this small: the request can do nothing, but is refused for one reason or the other.
+  uffdio_writeprotect nothing{{1, 1}, 0};
+#ifdef __x86_64__
+  long result = SYS_ioctl;
+  asm volatile("syscall"
+               : "+a"(result)
+               : "D"(static_cast<long>(fd)), "S"(UFFDIO_WRITEPROTECT), "d"(&nothing)
+               : "rcx", "r11", "memory");
+#else
+  const long result = ioctl(fd, UFFDIO_WRITEPROTECT, &nothing) == 0 ? 0 : -errno;
+#endif
+  if (result == -EAGAIN) return Changing::yes;
+  return result == 0 || result == -EINVAL ? Changing::no : Changing::closed;
+}
+
+inline Gate::Answer Gate::ask() const {
+  if (dead.load(std::memory_order_acquire)) return Answer::dead;
+  const int uffd = fd.load(std::memory_order_acquire);
+  if (uffd >= 0 && probes.load(std::memory_order_relaxed)) {
+    switch (changing(uffd)) {
+      case Changing::no: break;
+      case Changing::yes: return Answer::wait;
+      case Changing::closed: return Answer::dead;
+    }
+  }
+  return working.load(std::memory_order_seq_cst) == 0 ? Answer::open : Answer::wait;
+}
 
 }  // namespace mmunotify::monitor

@@ -17,12 +17,7 @@ Table::Table(const Gate& gate, const Sections& sections, std::size_t capacity)
 
 // -- lookups -------------------------------------------------------------------------------------
 
-std::int64_t Table::hit(const Range& range) {
-  switch (gate_.ask()) {
-    case Gate::Answer::open: break;
-    case Gate::Answer::wait: return busy;
-    case Gate::Answer::dead: return blind;
-  }
+std::int64_t Table::find(const Range& range) {
   const std::lock_guard hold(mutex_);
   const std::size_t at = first_overlap(range);
   if (at == pieces_.size() || !pieces_[at].range.covers(range)) return miss;

@@ -51,7 +51,14 @@ class Table {
 
   // The slot of the registration that covers the range, with a user more, or one of the negative
   // numbers above.
-  std::int64_t hit(const Range& range);
+  std::int64_t hit(const Range& range) {
+    switch (gate_.ask()) {
+      case Gate::Answer::open: return find(range);
+      case Gate::Answer::wait: return busy;
+      case Gate::Answer::dead: break;
+    }
+    return blind;
+  }
   // A user of a slot leaves; true if that was the last one of a dead slot, which is the caller's to
   // deregister and `forget` now. False for a slot that has changed hands, too: see `generation`.
   bool leave(std::uint32_t slot);
@@ -119,6 +126,7 @@ class Table {
     std::uint32_t slot;
   };
 
+  std::int64_t find(const Range& range);
   std::size_t first_overlap(const Range& range) const;
   void kill(const Range& range);
   void drop(std::size_t at);

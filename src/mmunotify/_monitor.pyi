@@ -1,5 +1,6 @@
 """The native part of mmunotify.live."""
 
+from typing import Any, Self
 
 
 version: str = '0.1.0'
@@ -58,8 +59,6 @@ class Table:
 
     def __init__(self, space: Space, capacity: int) -> None: ...
 
-    def hit(self, buffer: object) -> int: ...
-
     def hit_range(self, start: int, end: int) -> int: ...
 
     def leave(self, slot: int) -> bool: ...
@@ -92,6 +91,31 @@ class Table:
 
     @property
     def capacity(self) -> int: ...
+
+class Lookup:
+    """Finds what a list holds for the slots of a table."""
+
+    def __init__(self, table: Table, registrations: list[Any]) -> None: ...
+
+    def get(self, memory: object, /) -> object: ...
+
+    distrusts: bool
+
+class Held:
+    """A slot of a table, for users that leave one by one."""
+
+    def __init__(self, table: Table, slot: int) -> None: ...
+
+    def release(self) -> None:
+        """Give it back; once for each `get`."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    slot: int
+
+    retired: bool
 
 class Userfaultfd:
     """The userfaultfd monitor and its thread."""

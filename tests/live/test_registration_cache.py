@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import gc
 import mmap
 import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from mmunotify.errors import DiagnosticError
 from mmunotify.live import AliasDevice, Need
 from mmunotify.live.mapping import mappings_in
 from mmunotify.live.operations import Kind
+from mmunotify.live.registration import Registration
 
 GUARD = ["madv_guard_install"]  # what no monitor of an unprivileged process reports
 
@@ -361,3 +364,44 @@ def test_threads(mm: AddressSpace) -> None:
     assert not wrong
     cache.close()
     assert not device.lengths
+
+
+def test_a_cache_that_nobody_closes_is_collected(mm: AddressSpace) -> None:
+    """The native half of a lookup holds registrations, which hold the cache: no leak of both."""
+    device = AliasDevice()
+    cache = make(mm, device)
+    memory = Memory()
+    cache.get(memory.span).release()
+    gone = weakref.ref(cache)
+    del cache
+    for _ in range(200):  # the thread that tells of events holds it now and then
+        gc.collect()
+        if gone() is None:
+            return
+        time.sleep(0.01)
+    pytest.fail("something holds the cache")
+
+
+def test_a_subclass_may_look_first(mm: AddressSpace) -> None:
+    """`get` is a method like others: overridden, and called from there."""
+
+    class Counting(RegistrationCache):
+        asked = 0
+
+        def get(self, memory: object) -> Registration:
+            self.asked += 1
+            return super().get(memory)
+
+    cache = Counting(mm, AliasDevice(), allow_uncovered=GUARD)
+    memory = Memory()
+    for _ in range(3):
+        with cache.get(memory.span):
+            pass
+    assert (cache.asked, cache.statistics().hits) == (3, 2)
+
+
+@pytest.mark.parametrize("wrong", [(1,), (1, 2, 3), ("a", 2), (-1, 4), (0, 4), (4096, -1), None])
+def test_what_is_no_memory_is_refused(mm: AddressSpace, wrong: object) -> None:
+    """Whatever the quick way cannot read is the other's to refuse, with an error."""
+    with pytest.raises(DiagnosticError, match="E411"):
+        make(mm).get(wrong)

@@ -7,6 +7,7 @@ so that a page of real memory is the number `address // PAGE_SIZE`.
 from __future__ import annotations
 
 import mmap
+import operator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -64,7 +65,11 @@ class Extent:
 def extent_of(memory: Memory) -> Extent:
     """Return where `memory` is; raise `DiagnosticError` E411 for what has no place to rely on."""
     if isinstance(memory, tuple):
-        address, length = memory
+        try:
+            address, length = map(operator.index, memory)
+        except (TypeError, ValueError):
+            problem = "it is not two numbers, address and length"
+            raise DiagnosticError(_no_memory(memory, problem)) from None
     else:
         _refuse_bytearray(memory)
         try:

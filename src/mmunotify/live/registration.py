@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mmunotify import _monitor
 from mmunotify.errors import DiagnosticError
 from mmunotify.live import refusals
 from mmunotify.live.memory import Extent, Memory, extent_of
@@ -18,22 +19,21 @@ if TYPE_CHECKING:
 __all__ = ["Registration"]
 
 
-class Registration:
+class Registration(_monitor.Held):
     """What `RegistrationCache.get` returns; everybody who gets the same one holds the same object.
 
     `key` is what the device gave, `extent` the pages that it stands for. `slot` is the place in the
-    cache, or -1 for one that the cache does not keep: it is given back when it is released.
+    cache, or -1 for one that the cache does not keep: it is given back when it is released, once
+    for each `get`; `with` does that.
     """
 
-    __slots__ = ("_cache", "_leave", "extent", "key", "retired", "slot")
+    __slots__ = ("_cache", "extent", "key")
 
     def __init__(self, cache: RegistrationCache, slot: int, key: Any, extent: Extent) -> None:
+        super().__init__(cache.table, slot)
         self._cache = cache
-        self._leave = cache.table.leave
-        self.slot = slot
         self.key = key
         self.extent = extent
-        self.retired = False
 
     def offset(self, memory: Memory) -> int:
         """Where `memory` begins within the registered pages, in bytes."""
@@ -44,15 +44,8 @@ class Registration:
         extent = extent_of(memory)
         return self.slot >= 0 and self._cache.table.valid(self.slot, extent.address, extent.end)
 
-    def release(self) -> None:
-        """Give it back; once for each `get`."""
+    def _left(self) -> None:
+        """The last user of a dead one has left (called by `release`), or one too many."""
         if self.retired:
             raise DiagnosticError(refusals.released_twice())
-        if self.slot < 0 or self._leave(self.slot):
-            self._cache.retire(self)
-
-    def __enter__(self) -> Registration:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
+        self._cache.retire(self)

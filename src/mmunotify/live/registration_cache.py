@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mmunotify import _monitor
 from mmunotify.errors import DiagnosticError
@@ -48,7 +49,7 @@ class Statistics:
     registrations: int
 
 
-class RegistrationCache:
+class RegistrationCache(_monitor.Lookup):
     """The registrations of `device` on the memory of `mm`.
 
     Holds `capacity` registrations and `max_bytes` at most; what was not used since the last look
@@ -73,9 +74,9 @@ class RegistrationCache:
         self._allowed = _known(allow_uncovered) | _known(covered)
         self._require_covered([Kind.ANONYMOUS])
         self.table = _monitor.Table(mm.space, capacity)
-        self._hit = self.table.hit
-        self._hit_range = self.table.hit_range
         self._registrations: list[Registration | None] = [None] * capacity
+        super().__init__(self.table, self._registrations)
+        self.distrusts = bool(mm.validators)  # they have to be asked each time
         self._lock = Exclusion()
         self._left: list[Registration] = []  # by a handler, in the middle of something
         self._misses = self._transient = 0
@@ -85,28 +86,16 @@ class RegistrationCache:
 
     # -- use ------------------------------------------------------------------------------------
 
-    def get(self, memory: Memory) -> Registration:
-        """Return a registration that covers `memory`, registered now if there is none.
+    if TYPE_CHECKING:
 
-        It was not stale when this was called. Release it after use, best by `with`. Raises
-        `DiagnosticError`: E411 and E412 for memory that cannot be registered, E414 for what the
-        monitors do not cover, E415 if they are dead, E417 if the device is full.
-        """
-        try:
-            if type(memory) is tuple:
-                address, length = memory
-                end = address + length
-                slot = self._hit_range(address, end) if end > address > 0 else _monitor.MISS
-            else:
-                slot = self._hit(memory)
-        except (TypeError, ValueError, OverflowError, BufferError):
-            return self._miss(memory)
-        if slot < 0:
-            return self._miss(memory)
-        if self._validators and not self._unchanged(self._registered(slot)):
-            self._registered(slot).release()
-            return self._miss(memory)  # which finds the same, and gives it up
-        return self._registrations[slot]  # type: ignore[return-value]
+        def get(self, memory: Memory) -> Registration:
+            """Return a registration that covers `memory`, registered now if there is none.
+
+            It was not stale when this was called. Release it after use, best by `with`. Raises
+            `DiagnosticError`: E411 and E412 for memory that cannot be registered, E414 for what
+            the monitors do not cover, E415 if they are dead, E417 if the device is full.
+            """
+            # Native (native/bind/hit.cpp): a hit at once, `_otherwise` for everything else.
 
     def statistics(self) -> Statistics:
         """Return the counts."""
@@ -132,7 +121,7 @@ class RegistrationCache:
 
     # -- a miss ---------------------------------------------------------------------------------
 
-    def _miss(self, memory: Memory) -> Registration:
+    def _otherwise(self, memory: Memory) -> Registration:
         extent = extent_of(memory)
         self._require_alive()  # before the lock, which a child's parent may have held at the fork
         with self._lock:
