@@ -21,7 +21,6 @@ def describe() -> dict[str, str]:
         "load": f"{os.getloadavg()[0]:.2f} in the last minute",
         "kernel": f"{platform.system()} {platform.release()}",
         "compiler": _compiler(),
-        "Spin": spin.version(),
         "Python": platform.python_version(),
         "mmunotify": VERSION,
     }

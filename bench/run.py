@@ -41,7 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bench: {lacking}", file=sys.stderr)
         return CANNOT
     options = Options(runs=1 if asked.quick else asked.runs, quick=asked.quick)
-    about = machine.describe() | {"runs": f"{options.runs} of each, in turn; medians (least-most)"}
+    about = machine.describe() | {
+        "Spin": spin.version(),
+        "runs": f"{options.runs} of each, in turn; medians (least-most)",
+    }
     print("\n".join(f"{name + ':':10} {value}" for name, value in about.items()), flush=True)
     tables = []
     for name in asked.names or BARS:

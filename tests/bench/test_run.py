@@ -117,6 +117,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Bar]:
     monkeypatch.setattr(run, "BARS", {"speed": measure})
     monkeypatch.setattr(machine, "describe", lambda: {"machine": "this one"})
     monkeypatch.setattr(spin, "missing", lambda: "")
+    monkeypatch.setattr(spin, "version", lambda: "Spin of this test")
     return bars
 
 
