@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.cli.command import COMMAND, RIGHT, is_one_error, mmunotify, written
 
+from mmunotify.drivers import odp
 from mmunotify.trace.file import read_trace
 
 PAGE = mmap.PAGESIZE
@@ -115,6 +116,32 @@ def test_hook_that_raises(tmp_path: Path) -> None:
     assert calls["invalidate_range_start:"] == calls["invalidate_range_end:"]
     [start] = [line for line in lines if line[0] == "invalidate_range_start:"]
     assert start[-2:] == [start[1], "failed"]
+
+
+def test_refusal(tmp_path: Path) -> None:
+    """-EAGAIN where the section may block breaks the protocol, here as in a check."""
+    body = """
+        from mmunotify.lang import EAGAIN
+
+        class Refusing(Driver):
+            def invalidate_range_start(self, rng):
+                raise EAGAIN
+        """
+    driver = written(tmp_path / "refusing.py", body)
+    found = live("--quiet", driver, "--", *python(tmp_path, PROGRAM))
+    assert found.returncode == 1
+    assert found.stdout.startswith("done\n")
+    assert "context: -EAGAIN although the section may block; nothing later" in found.stdout
+
+
+def test_interval_notifier(tmp_path: Path) -> None:
+    """RDMA's driver has no hook on the list, and is told of each section all the same."""
+    record = tmp_path / "run.jsonl"
+    driver = Path(odp.__file__)
+    found = live("--quiet", "--trace", record, driver, "--", *python(tmp_path, PROGRAM))
+    assert found.returncode == 0, found.stderr
+    assert "invalidate: " in found.stdout
+    assert read_trace(record).notified
 
 
 def test_hook_that_never_returns(tmp_path: Path) -> None:

@@ -10,13 +10,23 @@ from mmunotify.drivers.gru import Gru
 from mmunotify.drivers.hold_off.counter_sequence import CounterSequence
 from mmunotify.drivers.hold_off.rwsem import HeldRwSem
 from mmunotify.drivers.kvm import Kvm
+from mmunotify.drivers.odp import Odp
 from mmunotify.drivers.odp_rwsem import OdpRwsem
 from mmunotify.drivers.registration_cache import RegistrationCache
+from mmunotify.drivers.svm import Svm
 from mmunotify.drivers.xpmem import Xpmem
 from mmunotify.lang.driver import Driver
-from mmunotify.lang.page_range import Event
+from mmunotify.lang.interval_notifier import (
+    MmuIntervalNotifier,
+    mmu_interval_read_begin,
+    mmu_interval_read_retry,
+    mmu_interval_set_seq,
+)
+from mmunotify.lang.page_range import Event, PageRange
+from mmunotify.lang.table import Table
+from mmunotify.live.guarded import HookError
 from mmunotify.live.memory import MemoryRange
-from mmunotify.live.open_mm import OpenPages, OpenTable, opened
+from mmunotify.live.open_mm import OpenMm, OpenPages, OpenTable, opened
 from mmunotify.live.runtime import Threads
 
 TOP = 1 << 47
@@ -28,25 +38,30 @@ def at(address: int) -> MemoryRange:
 
 
 @pytest.mark.parametrize(
-    "kind", [CounterSequence, Gru, HeldRwSem, Kvm, OdpRwsem, RegistrationCache, Xpmem]
+    "kind", [CounterSequence, Gru, HeldRwSem, Kvm, Odp, OdpRwsem, RegistrationCache, Svm, Xpmem]
 )
 def test_many_sections(kind: type[Driver]) -> None:
     """Far more sections and pages than a check has, two of them open at a time."""
-    with Threads().running():
-        driver = opened(kind)
+    failures: list[HookError] = []
+    threads = Threads()
+    with threads.running():
+        mm = OpenMm(threads, failures.append)
+        opened(kind, mm)
         for number in range(1, 300):
             one, two = at(number << 20), at(TOP - (number << 20))
-            driver.invalidate_range_start(one)
-            driver.invalidate_range_start(two)
-            driver.invalidate_range_end(one)
-            driver.invalidate_range_end(two)
-        driver.release()
+            mm.section_begins(one)
+            mm.section_begins(two)
+            mm.section_ends(one)
+            mm.section_ends(two)
+        mm.notifiers.release()
+    assert not failures
 
 
 def test_flushes_and_pages() -> None:
     """What the driver knows of a page is dropped by a section over it, and by no other."""
-    with Threads().running():
-        driver = opened(Kvm)
+    threads = Threads()
+    with threads.running():
+        driver = opened(Kvm, OpenMm(threads))
         assert isinstance(driver, Kvm)
         page = TOP >> 13
         frame: Any = object()
@@ -67,3 +82,42 @@ def test_object_of_each_page() -> None:
     table.fill(None)
     assert table[7] is None
     assert {7, 8} <= set(table)
+
+
+def test_interval_notifier() -> None:
+    """It is told of what it covers, and of the pages that are known when all goes away."""
+
+    class Covering(Driver):
+        def __init__(self, mm: Any) -> None:
+            super().__init__(mm)
+            self.spte: Any = Table(mm.pages)
+            self.whole = MmuIntervalNotifier(self)
+            self.part = MmuIntervalNotifier(self, start=TOP >> 13, length=1)
+            self.told: list[tuple[str, int, Event]] = []
+
+        def invalidate(self, sub: MmuIntervalNotifier, rng: PageRange, cur_seq: int) -> bool:
+            mmu_interval_set_seq(sub, cur_seq)
+            self.told.append(("whole" if sub is self.whole else "part", rng.start, rng.event))
+            return True
+
+    threads = Threads()
+    with threads.running():
+        mm = OpenMm(threads)
+        driver = opened(Covering, mm)
+        assert isinstance(driver, Covering)
+        page = TOP >> 13
+        for address in (page << 12, (page + 1) << 12):
+            seq = mmu_interval_read_begin(driver.whole)
+            mm.section_begins(at(address))
+            mm.section_ends(at(address))
+            assert mmu_interval_read_retry(driver.whole, seq)
+        unmap = Event.UNMAP
+        assert driver.told == [
+            ("whole", page, unmap),
+            ("part", page, unmap),
+            ("whole", page + 1, unmap),
+        ]
+        driver.told.clear()
+        driver.spte[7] = driver
+        mm.notifiers.release()
+        assert ("whole", 7, Event.RELEASE) in driver.told

@@ -20,12 +20,13 @@ from mmunotify.kernel.program import require_program
 from mmunotify.kernel.recorder import LIMIT
 from mmunotify.lang.driver import Driver
 from mmunotify.live.memory import PAGE_SIZE
-from mmunotify.live.open_mm import opened
+from mmunotify.live.open_mm import OpenMm, opened
+from mmunotify.live.recording import CALLED
 from mmunotify.live.runtime import Threads
-from mmunotify.live.watched import CALLED, watch_command
+from mmunotify.live.watched import watch_command
 from mmunotify.report.activity import notified_line, render_activity
 from mmunotify.trace.file import require_writable, write_trace
-from mmunotify.trace.record import Notified
+from mmunotify.trace.record import Lane, Notified
 
 __all__ = ["add_arguments", "run"]
 
@@ -50,16 +51,17 @@ def run(arguments: argparse.Namespace) -> int:
     require_program(arguments.command)
     if arguments.trace:
         require_writable(arguments.trace)
-    driver = _made(subject)
+    _require_usable(subject)
 
-    def line(one: Notified) -> None:
+    def line(one: Notified, lanes: list[Lane]) -> None:
         if not arguments.quiet:
+            names = [lane.name for lane in lanes]
             with contextlib.suppress(OSError, ValueError):  # a reader who has gone is no error
-                print(notified_line(one, [driver.name], PAGE_SIZE), file=sys.stderr)
+                print(notified_line(one, names, PAGE_SIZE), file=sys.stderr)
 
     outcome = watch_command(
         arguments.command,
-        driver,
+        subject.driver,
         limit=arguments.limit,
         hook_timeout=arguments.hook_timeout,
         told=line,
@@ -86,8 +88,8 @@ def _require_sense(arguments: argparse.Namespace) -> None:
         raise DiagnosticError(Diagnostic("E327", None, what, fix=fix))
 
 
-def _made(subject: Subject) -> Driver:
-    """Return the driver, made for the pages of a program."""
+def _require_usable(subject: Subject) -> None:
+    """Raise `DiagnosticError` E328 if no driver of the class can be told of a program."""
     kind = subject.driver
     names = [name for name in CALLED if name != "release"]
     if all(getattr(kind, name) is getattr(Driver, name) for name in names):
@@ -97,8 +99,9 @@ def _made(subject: Subject) -> Driver:
         fix = "def invalidate_range_start(self, rng: PageRange) -> None: ..."
         raise DiagnosticError(Diagnostic("E328", Place(subject.file, line, 1, 2), what, why, fix))
     try:
-        with Threads().running():
-            return opened(kind)
+        threads = Threads()
+        with threads.running():
+            opened(kind, OpenMm(threads))
     except Exception as error:  # it is the user's constructor
         raise DiagnosticError(_unusable(subject, error)) from error
 

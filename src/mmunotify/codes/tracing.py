@@ -106,11 +106,11 @@ TRACING: tuple[Code, ...] = (
         "E328",
         "a driver that cannot be told of a running program",
         text="""
-            Live calls invalidate_range_start, invalidate_range_end, and
-            arch_invalidate_secondary_tlbs at the end of a section. A driver with none of them would
-            never hear anything. Interval notifiers, and whatever else of `mm` belongs to the model
-            alone, are not there when the pages are those of a program: a constructor that asks for
-            them fails.
+            Live calls invalidate_range_start, invalidate_range_end, invalidate (of interval
+            notifiers), and arch_invalidate_secondary_tlbs at the end of a section. A driver with
+            none of them would never hear anything. Whatever else of `mm` belongs to the model alone
+            is not there when the pages are those of a program: a constructor that asks for it
+            fails.
             """,
         wrong="""
             class Mine(Driver):

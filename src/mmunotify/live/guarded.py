@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from mmunotify.lang.driver import EAGAIN, Driver
+from mmunotify.lang.interval_notifier import MmuIntervalNotifier
 from mmunotify.lang.page_range import PageRange
 from mmunotify.lang.table import Table
 from mmunotify.live.memory import Extent, MemoryRange
@@ -128,12 +129,16 @@ class Guard(Driver):
         end = rng.address + rng.length
         return any(rng.address < extent.end and extent.address < end for extent in self.ranges)
 
-    def call(self, hook: str, rng: PageRange | None) -> Any:
+    def invalidate(self, sub: MmuIntervalNotifier, rng: PageRange, cur_seq: int) -> bool:
+        """Call the hook of an interval notifier; False only if it says so."""
+        return self.call("invalidate", rng, sub, rng, cur_seq) is not False
+
+    def call(self, hook: str, rng: PageRange | None, *arguments: Any) -> Any:
         """Call a hook; report what goes wrong with it and answer as if it did not exist."""
         if not self.concerns(rng):
             return None
         bound = getattr(self.notifier, hook)
-        arguments = () if rng is None else (rng,)
+        arguments = arguments or (() if rng is None else (rng,))
         try:
             if self.seconds is None:
                 return bound(*arguments)

@@ -27,10 +27,12 @@ Memory: TypeAlias = Any
 class MemoryRange(PageRange):
     """The `PageRange` that hooks get in live: pages of real memory.
 
-    `operation` is what happened, as the monitor calls it ("munmap", "discard", "mremap", ...).
+    `operation` is what happened, as the monitor calls it ("munmap", "discard", "mremap", ...), and
+    `thread` the number of the thread of another program that does it, 0 in this one.
     """
 
     operation: str = ""
+    thread: int = 0
 
     @property
     def address(self) -> int:
@@ -43,10 +45,12 @@ class MemoryRange(PageRange):
         return self.size * PAGE_SIZE
 
     @classmethod
-    def around(cls, start: int, end: int, event: Event, operation: str) -> MemoryRange:
+    def around(
+        cls, start: int, end: int, event: Event, operation: str, thread: int = 0
+    ) -> MemoryRange:
         """Return the pages that the bytes `[start, end)` lie in."""
         first = start // PAGE_SIZE
-        return cls(first, -(-end // PAGE_SIZE) - first, event, True, operation)
+        return cls(first, -(-end // PAGE_SIZE) - first, event, True, operation, thread)
 
 
 @dataclass(frozen=True)

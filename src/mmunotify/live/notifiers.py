@@ -1,11 +1,13 @@
 """`LiveNotifiers`: the protocol that `check` explores, run with real threads.
 
-What is shared is the source: `protocols.srcu`, its subscriptions, and the locks and SRCU of `lang`
-under it. What is not, because a model has a fixed world and a process has not:
+What is shared is the source: `protocols.interval` and `protocols.srcu`, their subscriptions, and
+the locks and SRCU of `lang` under them. What is not, because a model has a fixed world and a
+process has not:
 
 - subscribers come and go, so the tuple of slots is replaced by a longer or shorter one (readers
   keep the one they began with, as with any RCU list);
-- threads come and go, so tables with an entry a thread grow when a thread is first seen.
+- threads come and go, so tables with an entry a thread grow when a thread is first seen, and any
+  number of sections is open at a time.
 
 Invariant: a slot is on the list only between the shared `register` and the shared `unregister`.
 """
@@ -21,12 +23,14 @@ from mmunotify.lang.driver import Driver
 from mmunotify.lang.rcu import Reader
 from mmunotify.lang.table import Table
 from mmunotify.lang.thread import Thread
-from mmunotify.protocols.srcu import SrcuNotifiers
+from mmunotify.protocols.interval import IntervalNotifiers
 from mmunotify.protocols.subscription import Sections, Subscription
 
 __all__ = ["LiveNotifiers", "ThreadTable"]
 
 V = TypeVar("V")
+
+_UNBOUNDED = 1 << 63
 
 
 class ThreadTable(Table[V], Generic[V]):
@@ -53,14 +57,15 @@ class ThreadTable(Table[V], Generic[V]):
         return len(self._entries)
 
 
-class LiveNotifiers(SrcuNotifiers):
-    """`SrcuNotifiers` whose subscribers and threads are not known from the beginning."""
+class LiveNotifiers(IntervalNotifiers):
+    """`IntervalNotifiers` whose subscribers and threads are not known from the beginning."""
 
     def __init__(self, mm: Any) -> None:
         super().__init__(mm, (), registered=False)
         self._slots = threading.Lock()
         self.srcu.readers = ThreadTable(Reader)
         self.srcu.threads = self.srcu.readers  # type: ignore[assignment]  # iterated over only
+        self.tree.active_invalidate_ranges.high = _UNBOUNDED
 
     def register(self, driver: Driver) -> None:
         """Make a slot, then register as in the model."""
@@ -69,6 +74,9 @@ class LiveNotifiers(SrcuNotifiers):
         with self._slots:
             self.by_driver.values[driver] = subscription
             self.subscriptions = (*self.subscriptions, subscription)
+            for sub in driver.interval_notifiers:
+                sub.tree = self.tree
+            self.tree.subscriptions += driver.interval_notifiers
         super().register(driver)
 
     def unregister(self, driver: Driver) -> None:
@@ -77,3 +85,5 @@ class LiveNotifiers(SrcuNotifiers):
         with self._slots:
             subscription = self.by_driver.values.pop(driver)
             self.subscriptions = tuple(s for s in self.subscriptions if s is not subscription)
+            leaving = driver.interval_notifiers
+            self.tree.subscriptions = tuple(s for s in self.tree.subscriptions if s not in leaving)

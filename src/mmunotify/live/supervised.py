@@ -117,7 +117,10 @@ class Supervised:
             return  # a child of the program: another address space
         self._end(stopped.tid)
         name, event = stopped.call.name, stopped.call.event
-        ranges = [MemoryRange.around(start, end, event, name) for start, end in stopped.ranges]
+        ranges = [
+            MemoryRange.around(start, end, event, name, stopped.tid)
+            for start, end in stopped.ranges
+        ]
         self._open[stopped.tid] = ranges
         for rng in ranges:
             self._call("invalidate_range_start", rng)

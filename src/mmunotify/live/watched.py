@@ -1,44 +1,38 @@
-"""`watch_command`: a driver's hooks called for every memory operation of a program that it starts.
+"""`Watched`: the memory of a running program, with drivers that are told of what it does to it.
 
-The program's own system calls are stopped before they change memory (`live.supervised`), so the
-start hook runs before and the program waits for it. No device runs: nothing faults.
+The drivers are told by the protocol that `check` explores (`live.notifiers`).
 Invariant: whatever a hook does, the program goes on, and the failure is in the record.
 """
 
 from __future__ import annotations
 
 import contextlib
-import platform
 import signal
 import subprocess
 import threading
-import time
-from bisect import bisect_left
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeVar
 
 from mmunotify.errors import CannotError, Diagnostic
-from mmunotify.kernel.maps import Maps, areas_of
+from mmunotify.kernel.maps import areas_of
 from mmunotify.lang.driver import Driver
-from mmunotify.lang.page_range import PageRange
-from mmunotify.live.guarded import HookError, print_hook_error
-from mmunotify.live.memory import PAGE_SIZE, MemoryRange
+from mmunotify.lang.intrinsics import Violation
+from mmunotify.lang.thread import Thread
+from mmunotify.live.guarded import HookError
+from mmunotify.live.memory import MemoryRange
+from mmunotify.live.open_mm import TOP, OpenMm, opened
+from mmunotify.live.recording import Recording, Told
+from mmunotify.live.runtime import Threads
 from mmunotify.live.supervised import Supervised
-from mmunotify.trace.record import Activity, Header, Lane, Mapping, Notified, Omitted, Trace
+from mmunotify.trace.record import Trace
 
-__all__ = ["CALLED", "Outcome", "Watched", "watch_command"]
+__all__ = ["Outcome", "Watched", "watch_command"]
 
-CALLED: Final = (
-    "invalidate_range_start",
-    "arch_invalidate_secondary_tlbs",
-    "invalidate_range_end",
-    "release",
-)
-"""The hooks that are called, if the driver has them."""
+R = TypeVar("R", bound=MemoryRange | None)
 
-_EVERYTHING: Final = (0, 1 << 47)  # what a call by a descriptor may be about
+_EVERYTHING: Final = (0, TOP)  # what a call by a descriptor may be about
 _PATIENCE: Final = 2.0  # seconds that a program has to end after an interrupt
 
 
@@ -53,25 +47,27 @@ class Outcome:
 
 
 class Watched:
-    """The notifier of a running program: it calls the driver's hooks and keeps the record."""
+    """The notifier of a running program: an mm with a driver of class `kind`.
 
-    def __init__(self, driver: Driver, limit: int, told: Callable[[Notified], None]) -> None:
-        self.driver = driver
-        self.calls: Counter[str] = Counter()
-        self.seconds: dict[str, float] = dict.fromkeys(CALLED, 0.0)
-        self.failed: Counter[str] = Counter()
-        self.notes: list[str] = []
-        self.kept: list[Notified] = []
-        self.omitted: dict[str, tuple[int, int]] = {}
-        self._limit, self._told = limit, told
+    Each thread of the program is a `Thread` of the protocol; what a monitor calls runs on behalf of
+    the one that its range names.
+    """
+
+    def __init__(self, kind: type[Driver], recording: Recording) -> None:
+        self.mm = OpenMm(Threads(), self._fails)
+        self._recording = recording
         self._open: dict[int, list[MemoryRange]] = {}
-        self._began = time.monotonic_ns()
+        self._threads: dict[int, Thread] = {}
         self._running = threading.Event()
-        self.maps: Maps | None = None
+        self._process = self._lane = 0
+        self._broken = False  # the protocol was left in the middle of something
+        with self.mm.threads.running():
+            self.driver = opened(kind, self.mm)
+        recording.attend(self.driver)
 
-    def runs(self, process: int) -> None:
-        """The program has this number."""
-        self.maps = Maps(process)
+    def runs(self, process: int, name: str) -> None:
+        """The program has this number and name."""
+        self._process, self._lane = process, self._recording.lane(process, name)
         self._running.set()
 
     # -- what the monitor calls -----------------------------------------------------------------
@@ -79,84 +75,52 @@ class Watched:
     def invalidate_range_start(self, rng: MemoryRange) -> None:
         """An operation waits."""
         self._running.wait()
-        parts = list(self._parts(rng))
-        self._open[id(rng)] = parts
-        for part in parts:
-            self._keep(part)
-            self._call("invalidate_range_start", part)
+        self._open[id(rng)] = []
+        self._on_behalf_of(rng, self._begin)
 
     def invalidate_range_end(self, rng: MemoryRange) -> None:
         """It is over."""
-        for part in self._open.pop(id(rng), []):
-            self._call("arch_invalidate_secondary_tlbs", part)
-            self._call("invalidate_range_end", part)
+        self._on_behalf_of(rng, self._end)
 
     def release(self) -> None:
         """The program has ended."""
-        self._call("release")
+        self._on_behalf_of(None, lambda _: self.mm.notifiers.release())
 
-    def fails(self, found: HookError) -> None:
+    def gives_up(self, found: HookError) -> None:
         """The monitor waits for a hook no longer: the driver is told nothing more."""
-        self.failed[found.hook] += 1
-        self.notes.append(f"{found.error}; nothing later was told, nor is it in the record")
-        print_hook_error(HookError(self.driver, found.hook, found.range, found.error))
-
-    # -- the record -----------------------------------------------------------------------------
-
-    def trace(self, subject: str, notes: Sequence[str]) -> Trace:
-        """Return what happened so far."""
-        return Trace(
-            header=Header(
-                source="live",
-                subject=subject,
-                lanes=[Lane(name=self.driver.name, role="driver", mmu="secondary")],
-            ),
-            notified=self.kept,
-            mappings=list(self._mappings()),
-            activity=Activity(
-                machine=f"{platform.system()} {platform.release()}",
-                seconds=round((time.monotonic_ns() - self._began) / 1e9, 6),
-                omitted=[
-                    Omitted(kind="unmap", cause=cause, calls=calls, pages=pages)
-                    for cause, (calls, pages) in sorted(self.omitted.items())
-                ],
-                page=PAGE_SIZE,
-                notes=[*self.notes, *notes, *self._hooks()],
-            ),
+        self._recording.notes.append(
+            f"{found.error}; nothing later was told, nor is it in the record"
         )
+        self._fails(found)
 
-    def _hooks(self) -> Iterator[str]:
-        for hook in CALLED:
-            if self.calls[hook]:
-                calls = "1 call" if self.calls[hook] == 1 else f"{self.calls[hook]:,} calls"
-                text = f"{hook}: {calls}, {self.seconds[hook] * 1e3:.3f} ms"
-                failed = self.failed[hook]
-                yield f"{text}, {failed:,} failed" if failed else text
+    def _fails(self, found: HookError) -> None:
+        self._recording.fails(HookError(self.driver, found.hook, found.range, found.error))
 
-    def _mappings(self) -> Iterator[Mapping]:
-        starts = sorted({one.start for one in self.kept})
-        for start, end, name in self.maps or ():
-            at = bisect_left(starts, start)
-            if at < len(starts) and starts[at] < end:
-                yield Mapping(lane=0, start=start, end=end, name=name)
+    def _begin(self, rng: MemoryRange) -> None:
+        for part in self._parts(rng):
+            self._open[id(rng)].append(part)
+            self._recording.keep(self._lane, part)
+            self.mm.section_begins(part)
 
-    def _keep(self, rng: MemoryRange) -> None:
-        if len(self.kept) >= self._limit:
-            calls, pages = self.omitted.get(rng.operation, (0, 0))
-            self.omitted[rng.operation] = calls + 1, pages + rng.size
+    def _end(self, rng: MemoryRange) -> None:
+        for part in reversed(self._open.pop(id(rng), [])):
+            self.mm.section_ends(part)
+
+    def _on_behalf_of(self, rng: R, body: Callable[[R], None]) -> None:
+        """Run the protocol for a thread of the program, unless a hook has left it in a mess."""
+        if self._broken:
             return
-        if self.maps is not None and self.maps.find(rng.address) is None:
-            self.maps.look()  # the program stands still: the memory is there yet
-        one = Notified(
-            time=time.monotonic_ns() - self._began,
-            lane=0,
-            kind="unmap",
-            start=rng.address,
-            end=rng.address + rng.length,
-            cause=rng.operation,
-        )
-        self.kept.append(one)
-        self._told(one)
+        tid = rng.thread if rng is not None else 0
+        thread = self._threads.get(tid)
+        if thread is None:
+            thread = self._threads[tid] = Thread(f"thread {tid}", _nothing, mm=self.mm)
+        try:
+            with self.mm.threads.running_for(thread):
+                body(rng)
+        except Violation as violation:  # a hook did what the protocol forbids
+            self._broken = True
+            self._recording.notes.append(f"{violation}; nothing later was told")
+            self._fails(HookError(self.driver, "the protocol", rng, violation))
 
     def _parts(self, rng: MemoryRange) -> Iterator[MemoryRange]:
         """Cut a range that may be any memory to what is mapped."""
@@ -165,51 +129,44 @@ class Watched:
                 yield rng
             return
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-            for start, end, _ in areas_of(self.maps.pid if self.maps else 0):
-                if end <= _EVERYTHING[1]:
-                    yield MemoryRange.around(start, end, rng.event, rng.operation)
+            for start, end, _ in areas_of(self._process):
+                if end <= TOP:
+                    yield MemoryRange.around(start, end, rng.event, rng.operation, rng.thread)
 
-    def _call(self, hook: str, *rng: PageRange) -> None:
-        if getattr(type(self.driver), hook) is getattr(Driver, hook):
-            return
-        self.calls[hook] += 1
-        began = time.perf_counter()
-        try:
-            getattr(self.driver, hook)(*rng)
-        except Exception as error:  # a hook may raise anything; the others are called all the same
-            self.failed[hook] += 1
-            print_hook_error(HookError(self.driver, hook, rng[0] if rng else None, error))
-        finally:
-            self.seconds[hook] += time.perf_counter() - began
+
+def _nothing() -> None:
+    """The body of a thread that is another program's."""
 
 
 def watch_command(
     command: Sequence[str],
-    driver: Driver,
+    kind: type[Driver],
     *,
     limit: int,
     hook_timeout: float,
-    told: Callable[[Notified], None],
+    told: Told,
 ) -> Outcome:
-    """Run `command`, calling the hooks of `driver`, until it and its children have ended.
+    """Run `command`, telling a driver of class `kind`, until it and its children have ended.
 
     `limit` events are kept, later ones are counted. After `hook_timeout` seconds the program goes
     on although a hook has not returned. Raises `CannotError` E401 where no filter can be had.
     """
-    watched = Watched(driver, limit, told)
+    recording = Recording(limit, told)
+    watched = Watched(kind, recording)
     program = _started(command, watched, hook_timeout)
-    watched.runs(program.process.pid)
+    watched.runs(program.process.pid, Path(command[0]).name)
     status, interrupted = _ended(program)
     notes = [_exit_of(status), "no device ran: the hooks were called, and nothing faulted"]
+    driver = watched.driver
     flushes = f"{driver.tlb.flushes:,} {'flush' if driver.tlb.flushes == 1 else 'flushes'}"
     notes.append(f"the driver asked for {flushes} of its translation caches")
-    trace = watched.trace(f"{driver.name} on {' '.join(command)}", notes)
-    return Outcome(trace, status, sum(watched.failed.values()), interrupted)
+    trace = recording.trace(f"{driver.name} on {' '.join(command)}", notes)
+    return Outcome(trace, status, sum(recording.failed.values()), interrupted)
 
 
 def _started(command: Sequence[str], watched: Watched, seconds: float) -> Supervised:
     try:
-        return Supervised(command, watched, hook_timeout=seconds, on_error=watched.fails)
+        return Supervised(command, watched, hook_timeout=seconds, on_error=watched.gives_up)
     except OSError as error:  # TimeoutError and ProcessLookupError among them
         what = f"the program's memory operations cannot be stopped: {error}"
         fix = "seccomp user notification and pidfd_getfd: Linux 5.6, not forbidden by a container"

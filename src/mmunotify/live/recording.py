@@ -1,0 +1,136 @@
+"""`Recording`: what a driver was told of a running program, as a trace in the common record.
+
+Invariant: every event is counted once, kept or omitted; hooks are counted whether they fail or not.
+"""
+
+from __future__ import annotations
+
+import platform
+import threading
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from mmunotify.kernel.maps import Maps
+from mmunotify.lang.driver import Driver
+from mmunotify.live.guarded import HookError, print_hook_error
+from mmunotify.live.memory import PAGE_SIZE, MemoryRange
+from mmunotify.primary.notifiers import overrides
+from mmunotify.trace.record import Activity, Header, Lane, Mapping, Notified, Omitted, Trace
+
+__all__ = ["CALLED", "Recording", "Told"]
+
+CALLED: Final = (
+    "invalidate_range_start",
+    "invalidate",
+    "arch_invalidate_secondary_tlbs",
+    "invalidate_range_end",
+    "release",
+)
+"""The hooks that are called, if the driver has them."""
+
+Told = Callable[[Notified, list[Lane]], None]
+"""Given each event as it is recorded, and the lanes there are."""
+
+
+class Recording:
+    """The events of a run, of one process or several; `limit` of them are kept."""
+
+    def __init__(self, limit: int, told: Told) -> None:
+        self.notes: list[str] = []
+        self.failed: Counter[str] = Counter()
+        self._calls: Counter[str] = Counter()
+        self._seconds: Counter[str] = Counter()
+        self._lanes: list[Lane] = []
+        self._maps: list[Maps] = []
+        self._kept: list[Notified] = []
+        self._omitted: dict[str, tuple[int, int]] = {}
+        self._limit, self._told = limit, told
+        self._lock = threading.Lock()  # hooks run in several threads
+        self._began = time.monotonic_ns()
+
+    def lane(self, process: int, name: str) -> int:
+        """Return the number of a new lane, for a process."""
+        self._lanes.append(Lane(name=f"{name} {process}", role="process"))
+        self._maps.append(Maps(process))
+        return len(self._lanes) - 1
+
+    def keep(self, lane: int, rng: MemoryRange) -> None:
+        """An operation waits, its memory as it was."""
+        maps = self._maps[lane]
+        with self._lock:
+            if len(self._kept) >= self._limit:
+                calls, pages = self._omitted.get(rng.operation, (0, 0))
+                self._omitted[rng.operation] = calls + 1, pages + rng.size
+                return
+            if maps.find(rng.address) is None:
+                maps.look()  # the program stands still: the memory is there yet
+            one = Notified(
+                time=time.monotonic_ns() - self._began,
+                lane=lane,
+                kind="unmap",
+                start=rng.address,
+                end=rng.address + rng.length,
+                cause=rng.operation,
+                by=rng.thread,
+            )
+            self._kept.append(one)
+            self._told(one, self._lanes)
+
+    def attend(self, driver: Driver) -> None:
+        """Count the calls of the driver's hooks from now on, and the time they take."""
+        for hook in CALLED:
+            if overrides(type(driver), hook):
+                setattr(driver, hook, self._timed(hook, getattr(driver, hook)))
+
+    def fails(self, found: HookError) -> None:
+        """A hook has raised, or not returned."""
+        self.failed[found.hook] += 1
+        print_hook_error(found)
+
+    def trace(self, subject: str, notes: Sequence[str]) -> Trace:
+        """Return what happened so far."""
+        return Trace(
+            header=Header(source="live", subject=subject, lanes=self._lanes),
+            notified=self._kept,
+            mappings=list(self._mappings()),
+            activity=Activity(
+                machine=f"{platform.system()} {platform.release()}",
+                seconds=round((time.monotonic_ns() - self._began) / 1e9, 6),
+                omitted=[
+                    Omitted(kind="unmap", cause=cause, calls=calls, pages=pages)
+                    for cause, (calls, pages) in sorted(self._omitted.items())
+                ],
+                page=PAGE_SIZE,
+                notes=[*self.notes, *notes, *self._hooks()],
+            ),
+        )
+
+    def _timed(self, hook: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*arguments: Any) -> Any:
+            self._calls[hook] += 1
+            began = time.perf_counter()
+            try:
+                return function(*arguments)
+            finally:
+                self._seconds[hook] += time.perf_counter() - began  # type: ignore[assignment]
+
+        return timed
+
+    def _hooks(self) -> Iterator[str]:
+        for hook in CALLED:
+            if self._calls[hook]:
+                calls = "1 call" if self._calls[hook] == 1 else f"{self._calls[hook]:,} calls"
+                text = f"{hook}: {calls}, {self._seconds[hook] * 1e3:.3f} ms"
+                failed = self.failed[hook]
+                yield f"{text}, {failed:,} failed" if failed else text
+
+    def _mappings(self) -> Iterator[Mapping]:
+        for lane, maps in enumerate(self._maps):
+            starts = sorted({one.start for one in self._kept if one.lane == lane})
+            for start, end, name in maps:
+                at = bisect_left(starts, start)
+                if at < len(starts) and starts[at] < end:
+                    yield Mapping(lane=lane, start=start, end=end, name=name)
