@@ -6,8 +6,10 @@ import mmap
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from tests.cli.command import COMMAND, RIGHT, is_one_error, mmunotify, written
@@ -176,6 +178,89 @@ def test_interrupt(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "TRACE" in shown
     assert read_trace(record).notified
+
+
+def test_range(tmp_path: Path) -> None:
+    """The driver is told of what was asked for, by name and by address, and of nothing else."""
+    record = tmp_path / "run.jsonl"
+    program = python(tmp_path, BREAK)
+    live("--quiet", "--range", "[heap]", "--trace", record, RIGHT, "--", *program)
+    trace = read_trace(record)
+    assert {one.name for one in trace.mappings} == {"[heap]"}
+    assert "brk" in {one.cause for one in trace.notified}
+    fixed = """
+        import ctypes
+        libc = ctypes.CDLL(None)
+        for start in (0x10000000, 0x10002000, 0x20000000):
+            address = ctypes.c_void_p(start)
+            libc.mmap(address, ctypes.c_size_t(0x3000), 3, 0x32, -1, ctypes.c_long(0))
+            libc.munmap(address, ctypes.c_size_t(0x3000))
+        """
+    program = python(tmp_path, dedent(fixed))
+    live("--quiet", "--range", "10001000-10003000", "--trace", record, RIGHT, "--", *program)
+    told = {(one.start, one.end) for one in read_trace(record).notified}
+    assert told == {(0x10001000, 0x10003000), (0x10002000, 0x10003000)}
+    is_one_error(mmunotify("live", "--range", "10001001-10003000", RIGHT, "--", "true"), "E327")
+
+
+def test_children(tmp_path: Path) -> None:
+    """Each process has a driver and a lane of its own; with --no-follow they are counted."""
+    record = tmp_path / "run.jsonl"
+    source = "import subprocess\nfor _ in range(2): subprocess.run(['/bin/true'])"
+    command = python(tmp_path, source)
+    live("--quiet", "--trace", record, RIGHT, "--", *command)
+    trace = read_trace(record)
+    assert [lane.name.split()[0] for lane in trace.header.lanes][1:] == ["true", "true"]
+    assert {one.lane for one in trace.notified} == {0, 1, 2}
+    found = live("--quiet", "--no-follow", "--trace", record, RIGHT, "--", *command)
+    assert "2 children ran unseen" in found.stdout
+    assert len(read_trace(record).header.lanes) == 1
+
+
+def test_without_ptrace(tmp_path: Path) -> None:
+    """Ends come late, which is said, and a program may trace."""
+    source = """
+        import ctypes, os, signal
+        libc = ctypes.CDLL(None)
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+        traced = libc.ptrace(16, child, 0, 0)  # PTRACE_ATTACH
+        os.kill(child, signal.SIGKILL)
+        raise SystemExit(7 if traced == 0 else 8)
+        """
+    command = python(tmp_path, dedent(source))
+    found = live("--quiet", "--no-ptrace", RIGHT, "--", *command)
+    assert "the command exited with 7" in found.stdout
+    assert "told when its thread was heard of again" in found.stdout
+    found = live("--quiet", RIGHT, "--", *command)
+    assert "the command exited with 8" in found.stdout
+    assert "the program used ptrace itself, once, and could not trace" in found.stdout
+
+
+def test_killed(tmp_path: Path) -> None:
+    """Nothing is left when the tracer is killed, neither stopped nor running."""
+    source = "import os, time\nos.fork()\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n"
+    command = [*COMMAND, "live", "--quiet", str(RIGHT), "--", *python(tmp_path, source)]
+    with subprocess.Popen(command, stdout=-1, stderr=-1, text=True) as process:
+        assert process.stdout is not None
+        pids = [line.strip() for line in (process.stdout.readline(), process.stdout.readline())]
+        if not all(pids):
+            pytest.skip(process.communicate()[1].strip())
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 30
+        while any(is_alive(pid) for pid in pids) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not any(is_alive(pid) for pid in pids)
+
+
+def is_alive(pid: str) -> bool:
+    """Tell whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_wrong_usage(tmp_path: Path) -> None:

@@ -20,10 +20,11 @@ from mmunotify.kernel.program import require_program
 from mmunotify.kernel.recorder import LIMIT
 from mmunotify.lang.driver import Driver
 from mmunotify.live.memory import PAGE_SIZE
+from mmunotify.live.only import parse_only
 from mmunotify.live.open_mm import OpenMm, opened
 from mmunotify.live.recording import CALLED
 from mmunotify.live.runtime import Threads
-from mmunotify.live.watched import watch_command
+from mmunotify.live.watch_command import Wanted, watch_command
 from mmunotify.report.activity import notified_line, render_activity
 from mmunotify.trace.file import require_writable, write_trace
 from mmunotify.trace.record import Lane, Notified
@@ -36,7 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "mmunotify live [options] FILE[:Class] -- COMMAND"
     add = parser.add_argument
     add("subject", metavar="FILE[:Class]", help="the driver's file, and which class in it")
-    add("command", nargs="*", metavar="-- COMMAND", help="run this; its children are not watched")
+    add("command", nargs="*", metavar="-- COMMAND", help="run this")
+    add(
+        "--range",
+        action="append",
+        default=[],
+        metavar="START-END|NAME",
+        help="only this memory: addresses, or a mapping as in /proc/PID/maps",
+    )
+    add("--no-follow", action="store_true", help="not the children that COMMAND starts")
+    add("--no-ptrace", action="store_true", help="leave ptrace to the program; ends come late")
     add("--quiet", action="store_true", help="no line for each event on standard error")
     add("--trace", metavar="PATH", help="save the record (JSON Lines; .gz compresses)")
     add("--limit", type=int, default=LIMIT, metavar="N", help="events to keep (default: 200,000)")
@@ -47,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; 1 if a hook failed, 130 if it was interrupted."""
     _require_sense(arguments)
+    only = parse_only(arguments.range)
     subject = load_one(arguments.subject)
     require_program(arguments.command)
     if arguments.trace:
@@ -59,13 +70,14 @@ def run(arguments: argparse.Namespace) -> int:
             with contextlib.suppress(OSError, ValueError):  # a reader who has gone is no error
                 print(notified_line(one, names, PAGE_SIZE), file=sys.stderr)
 
-    outcome = watch_command(
-        arguments.command,
-        subject.driver,
+    wanted = Wanted(
         limit=arguments.limit,
         hook_timeout=arguments.hook_timeout,
-        told=line,
+        only=only,
+        follow=not arguments.no_follow,
+        ptrace=not arguments.no_ptrace,
     )
+    outcome = watch_command(arguments.command, subject.driver, wanted, line)
     if arguments.trace:
         write_trace(arguments.trace, outcome.trace)
     nice = uses_color(arguments)

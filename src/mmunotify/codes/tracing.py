@@ -97,7 +97,8 @@ TRACING: tuple[Code, ...] = (
         text="""
             `mmunotify live FILE -- COMMAND` starts COMMAND, which follows two dashes after the
             driver's file; options stand before the file. --limit is a number of events,
-            --hook-timeout a number of seconds greater than 0.
+            --hook-timeout a number of seconds greater than 0, --range START-END hexadecimal
+            addresses of whole pages, as in /proc/PID/maps, or the name of a mapping.
             """,
         wrong="$ mmunotify live driver.py",
         right="$ mmunotify live --trace run.jsonl driver.py -- python train.py",

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["Area", "Maps", "areas_of"]
+__all__ = ["Area", "Maps", "areas_of", "permitted_areas_of"]
 
 Area = tuple[int, int, str]
 """start, end, and the name that /proc/PID/maps gives, "" for anonymous memory."""
@@ -49,10 +49,16 @@ class Maps:
 
 def areas_of(pid: int | str) -> Iterator[Area]:
     """Yield the areas of a process as the kernel lists them now."""
+    for area, _ in permitted_areas_of(pid):
+        yield area
+
+
+def permitted_areas_of(pid: int | str) -> Iterator[tuple[Area, str]]:
+    """Yield them with their permissions, such as "rw-p"."""
     for line in Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines():
-        bounds, _mode, _offset, _device, _inode, *name = line.split(None, 5)
+        bounds, permissions, _offset, _device, _inode, *name = line.split(None, 5)
         start, _, end = bounds.partition("-")
-        yield int(start, 16), int(end, 16), name[0] if name else ""
+        yield (int(start, 16), int(end, 16), name[0] if name else ""), permissions
 
 
 def _without(old: Area, now: list[Area]) -> Iterator[Area]:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from mmunotify.errors import CannotError, Diagnostic, DiagnosticError
+from mmunotify.kernel.interrupts import Interrupts
 from mmunotify.kernel.notifications import Notifications
 from mmunotify.kernel.program import Program, create_notifier, require_program
 from mmunotify.kernel.recorder import LIMIT, Recorder, vms_of
@@ -33,38 +32,6 @@ _PATIENCE: Final = 2.0  # seconds that a command has to end after an interrupt
 _RINGS: Final = 32_768  # pages of the rings of all CPUs together
 
 
-class _Interrupts:
-    """SIGINT and SIGTERM as a flag, and SIGCHLD as something to wait for, while the block lasts."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._reading, self._writing = os.pipe()
-        self._before: dict[int, object] = {}
-
-    def wait(self, seconds: float) -> None:
-        """Wait for a signal, or until the time is over."""
-        if select.select([self._reading], [], [], seconds)[0]:
-            os.read(self._reading, 4096)
-
-    def __enter__(self) -> _Interrupts:
-        for fd in (self._reading, self._writing):
-            os.set_blocking(fd, False)
-        self._wakeup = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
-            self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-        signal.set_wakeup_fd(self._wakeup)
-        os.close(self._reading)
-        os.close(self._writing)
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.count += number != signal.SIGCHLD
-
-
 def trace_command(
     command: Sequence[str],
     *,
@@ -78,7 +45,7 @@ def trace_command(
     With `follow` its children get one each. After `seconds` the command is left to itself.
     """
     require_program(command)
-    with _listening() as notifications, _Interrupts() as interrupts:
+    with _listening() as notifications, Interrupts() as interrupts:
         recorder = _recorder(notifications, limit, told)
         program = Program(command, recorder.watch, follow=follow)
         deadline = time.monotonic() + seconds if seconds else None
@@ -116,7 +83,7 @@ def trace_process(
         what = f"process {pid} runs no VM, so KVM's notifier is not on its memory"
         fix = f"mmunotify trace --pid {pid} --inject   # puts an empty VM into it for the time"
         raise DiagnosticError(Diagnostic("E323", None, what, fix=fix))
-    with _listening() as notifications, _Interrupts() as interrupts:
+    with _listening() as notifications, Interrupts() as interrupts:
         recorder = _recorder(notifications, limit, told)
         with _injected(pid) if inject else contextlib.nullcontext():
             recorder.watch(pid)
@@ -141,7 +108,7 @@ def _recorder(notifications: Notifications, limit: int, told: Told | None) -> Re
     return recorder
 
 
-def _end(program: Program, recorder: Recorder, interrupts: _Interrupts) -> None:
+def _end(program: Program, recorder: Recorder, interrupts: Interrupts) -> None:
     """End a command that was interrupted; on a terminal it has got the signal itself."""
     program.signal(signal.SIGINT)
     deadline = time.monotonic() + _PATIENCE

@@ -14,20 +14,37 @@ import os
 import signal
 import struct
 from collections.abc import Iterator
+from enum import IntEnum
 from typing import Final
 
 from mmunotify.kernel.maps import areas_of
 from mmunotify.kernel.system_call import Syscall, system_call
 
-__all__ = ["Tracee", "trace_me"]
+__all__ = ["Event", "Tracee", "shares_memory", "trace_me"]
 
 _TRACEME, _CONT, _SINGLESTEP, _GETREGS, _SETREGS = 0, 7, 9, 12, 13
 _ATTACH, _DETACH, _SYSCALL, _SETOPTIONS, _GETEVENTMSG = 16, 17, 24, 0x4200, 0x4201
+_SEIZE, _LISTEN, _GET_SYSCALL_INFO = 0x4206, 0x4208, 0x420E
 # TRACESYSGOOD, TRACEFORK, TRACEVFORK, TRACECLONE, TRACEEXEC, TRACEEXIT
 _OPTIONS: Final = 1 | 2 | 4 | 8 | 16 | 64
+_TRACESECCOMP, _EXITKILL = 128, 1 << 20
+_INFO: Final = struct.Struct("=BxxxIQQ7Q")  # struct ptrace_syscall_info, a call that begins
+_KCMP, _KCMP_VM = 312, 1
 _ALL: Final = 0x40000000  # __WALL
 _INSTRUCTION: Final = b"\x0f\x05"  # syscall
 _RAX, _RDX, _RSI, _RDI, _ORIG_RAX, _RIP, _RSP, _R10, _R8, _R9 = 10, 12, 13, 14, 15, 16, 19, 7, 9, 8
+
+
+class Event(IntEnum):
+    """Why a tracee has stopped, in the status that is waited for from bit 16 on."""
+
+    FORK = 1
+    VFORK = 2
+    CLONE = 3
+    EXEC = 4
+    EXIT = 6
+    SECCOMP = 7
+    STOP = 128
 
 
 def trace_me() -> None:
@@ -50,17 +67,40 @@ class Tracee:
         tracee.wait_for(signal.SIGSTOP)
         return tracee
 
+    @classmethod
+    def seize(cls, pid: int) -> Tracee:
+        """Trace a running process and what it starts; stop as `follow` says, and by seccomp.
+
+        They are killed when the tracer ends. Raises OSError where that is not permitted.
+        """
+        _ptrace(_SEIZE, pid, 0, _OPTIONS | _TRACESECCOMP | _EXITKILL)
+        return cls(pid)
+
     def follow(self) -> None:
         """Stop at exec, at exit, and with every child and thread, which is traced too."""
         _ptrace(_SETOPTIONS, self.pid, 0, _OPTIONS)
 
-    def go_on(self, signal_number: int = 0) -> None:
-        """Let it run; deliver a signal, and those that came meanwhile."""
+    def go_on(self, signal_number: int = 0, *, to_end_of_call: bool = False) -> None:
+        """Let it run; deliver a signal, and those that came meanwhile.
+
+        `to_end_of_call`: it stops when the system call that it is in has ended.
+        """
         for pending in self._pending:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, pending)
         self._pending = []
-        _ptrace(_CONT, self.pid, 0, signal_number)
+        _ptrace(_SYSCALL if to_end_of_call else _CONT, self.pid, 0, signal_number)
+
+    def listen(self) -> None:
+        """Have it stay stopped by the signal that has stopped it, until it is continued."""
+        _ptrace(_LISTEN, self.pid)
+
+    def call(self) -> tuple[int, list[int]]:
+        """The system call that a filter has stopped it in: its number and six arguments."""
+        buffer = ctypes.create_string_buffer(_INFO.size)
+        _ptrace(_GET_SYSCALL_INFO, self.pid, _INFO.size, ctypes.addressof(buffer))
+        _, _, _, _, number, *arguments = _INFO.unpack(buffer.raw)
+        return number, arguments
 
     def detach(self) -> None:
         """Let it run, no longer traced."""
@@ -162,6 +202,14 @@ class _Calls:
         if result > 2**64 - 4096:
             raise OSError(2**64 - result, os.strerror(2**64 - result))
         return result
+
+
+def shares_memory(one: int, other: int, otherwise: bool) -> bool:
+    """Tell whether two tracees have one address space; `otherwise` where that cannot be asked."""
+    try:
+        return system_call(_KCMP, one, other, _KCMP_VM, 0, 0) == 0
+    except OSError:
+        return otherwise
 
 
 def _ptrace(request: int, pid: int, address: int = 0, data: int = 0) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import mmap
 import operator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, TypeAlias
 
 from mmunotify import _monitor
@@ -28,11 +30,13 @@ class MemoryRange(PageRange):
     """The `PageRange` that hooks get in live: pages of real memory.
 
     `operation` is what happened, as the monitor calls it ("munmap", "discard", "mremap", ...), and
-    `thread` the number of the thread of another program that does it, 0 in this one.
+    `thread` the number of the thread of another program that does it, 0 in this one. A range with
+    `pieces` has the pages of these alone, between its first and its last one.
     """
 
     operation: str = ""
     thread: int = 0
+    pieces: tuple[MemoryRange, ...] = ()
 
     @property
     def address(self) -> int:
@@ -43,6 +47,22 @@ class MemoryRange(PageRange):
     def length(self) -> int:
         """The number of bytes."""
         return self.size * PAGE_SIZE
+
+    def __iter__(self) -> Iterator[int]:
+        return chain.from_iterable(self.pieces) if self.pieces else super().__iter__()
+
+    def __contains__(self, page: int) -> bool:
+        if self.pieces:
+            return any(page in piece for piece in self.pieces)
+        return super().__contains__(page)
+
+    @classmethod
+    def over(cls, pieces: Sequence[MemoryRange]) -> MemoryRange:
+        """Return the range of some pieces, in order, at least one, of one operation."""
+        first, last = pieces[0], pieces[-1]
+        if first is last:
+            return first
+        return replace(first, size=last.end - first.start, pieces=tuple(pieces))
 
     @classmethod
     def around(

@@ -39,7 +39,7 @@ class Recording:
     """The events of a run, of one process or several; `limit` of them are kept."""
 
     def __init__(self, limit: int, told: Told) -> None:
-        self.notes: list[str] = []
+        self._notes: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self._calls: Counter[str] = Counter()
         self._seconds: Counter[str] = Counter()
@@ -85,6 +85,10 @@ class Recording:
             if overrides(type(driver), hook):
                 setattr(driver, hook, self._timed(hook, getattr(driver, hook)))
 
+    def note(self, text: str) -> None:
+        """Have something said in the summary, once, however often it comes."""
+        self._notes[text] += 1
+
     def fails(self, found: HookError) -> None:
         """A hook has raised, or not returned."""
         self.failed[found.hook] += 1
@@ -104,7 +108,7 @@ class Recording:
                     for cause, (calls, pages) in sorted(self._omitted.items())
                 ],
                 page=PAGE_SIZE,
-                notes=[*self.notes, *notes, *self._hooks()],
+                notes=[*self._noted(), *notes, *self._hooks()],
             ),
         )
 
@@ -118,6 +122,10 @@ class Recording:
                 self._seconds[hook] += time.perf_counter() - began  # type: ignore[assignment]
 
         return timed
+
+    def _noted(self) -> Iterator[str]:
+        for text, times in self._notes.items():
+            yield text if times == 1 else f"{text} ({times:,} times)"
 
     def _hooks(self) -> Iterator[str]:
         for hook in CALLED:

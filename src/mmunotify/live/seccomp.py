@@ -13,6 +13,7 @@ import mmap
 import os
 import struct
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,10 +22,19 @@ from mmunotify.kernel.maps import areas_of
 from mmunotify.kernel.system_call import Syscall, system_call
 from mmunotify.lang.page_range import Event
 
-__all__ = ["CALLS", "Call", "Stopped", "fetch_listener", "install_filter", "let_go", "receive"]
+__all__ = [
+    "CALLS",
+    "Call",
+    "Stopped",
+    "described",
+    "fetch_listener",
+    "install_filter",
+    "let_go",
+    "receive",
+]
 
 _AUDIT_ARCH_X86_64: Final = 0xC000003E
-_ALLOW, _USER_NOTIF = 0x7FFF0000, 0x7FC00000
+_ALLOW, _USER_NOTIF, _TRACE = 0x7FFF0000, 0x7FC00000, 0x7FF00000
 _LOAD, _JUMP_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x15, 0x45, 0x06
 _NOTIF = struct.Struct("=QIIiIQ6Q")  # struct seccomp_notif
 _RESPONSE = struct.Struct("=QqiI")  # struct seccomp_notif_resp
@@ -35,6 +45,9 @@ _PR_SET_NO_NEW_PRIVS = 38
 _SET_MODE_FILTER, _NEW_LISTENER = 1, 8
 _MMAP, _MAP_FIXED, _MREMAP_FIXED = 9, 0x10, 2
 _PIDFD_GETFD = 438
+_CLONE, _FORK, _CLONE3, _PTRACE = 56, 57, 435, 101
+_CLONE_VM = 0x100
+_ANYTHING = (0, 1 << 47)
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,9 @@ CALLS: dict[int, Call] = {
 """What the filter stops, by the number that x86-64 gives it; mmap with MAP_FIXED only."""
 
 
+_COPIES = Call("fork", Event.PROTECTION_PAGE)
+
+
 @dataclass(frozen=True)
 class Stopped:
     """A thread that waits in a call. `ranges` are the bytes that it is about, [(0, 2**47)] if any
@@ -70,18 +86,21 @@ class Stopped:
     ranges: list[tuple[int, int]]
 
 
-def install_filter() -> int:
-    """Have every later call of `CALLS` wait for an answer; return the number of the listener."""
-    program = _program()
+def install_filter(*, traced: bool = False) -> int:
+    """Have every later call of `CALLS` wait for an answer; return the number of the listener.
+
+    `traced`: they stop for a tracer instead, and so do fork and ptrace; there is no listener.
+    """
+    program = _program([*CALLS, _CLONE, _FORK, _CLONE3, _PTRACE], _TRACE) if traced else _program()
     code = (ctypes.c_char * len(program)).from_buffer(bytearray(program))
     head = struct.pack("=HxxxxxxQ", len(program) // 8, ctypes.addressof(code))
     system_call(Syscall.PRCTL, _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    return system_call(Syscall.SECCOMP, _SET_MODE_FILTER, _NEW_LISTENER, head)
+    return system_call(Syscall.SECCOMP, _SET_MODE_FILTER, 0 if traced else _NEW_LISTENER, head)
 
 
-def _program() -> bytes:
+def _program(numbers: Iterable[int] = CALLS, action: int = _USER_NOTIF) -> bytes:
     """struct sock_filter, one after another: code, jump if true, jump if false, operand."""
-    others = [number for number in CALLS if number != _MMAP]
+    others = [number for number in numbers if number != _MMAP]
     # The last four: load the flags of mmap, test them, allow, notify.
     lines = [(_LOAD, 0, 0, 4), (_JUMP_EQUAL, 1, 0, _AUDIT_ARCH_X86_64), (_RETURN, 0, 0, _ALLOW)]
     lines.append((_LOAD, 0, 0, 0))
@@ -89,7 +108,7 @@ def _program() -> bytes:
         lines.append((_JUMP_EQUAL, len(others) - at + 3, 0, number))
     lines.append((_JUMP_EQUAL, 0, 2, _MMAP))
     lines += [(_LOAD, 0, 0, 40), (_JUMP_SET, 1, 0, _MAP_FIXED)]
-    lines += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _USER_NOTIF)]
+    lines += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, action)]
     return b"".join(struct.pack("=HBBI", *line) for line in lines)
 
 
@@ -127,22 +146,47 @@ def receive(listener: int) -> Stopped | None:
             return None
         raise
     identity, tid, _, number, _, _, *arguments = _NOTIF.unpack(buffer)
-    call = CALLS.get(number, Call(f"system call {number}", Event.UNMAP))
-    return Stopped(identity, tid, call, _ranges(number, arguments, tid))
+    call, ranges = described(number, arguments, tid) or (_COPIES, [])
+    return Stopped(identity, tid, call, ranges)
 
 
-def _ranges(number: int, arguments: list[int], tid: int) -> list[tuple[int, int]]:
+def described(
+    number: int, arguments: list[int], tid: int
+) -> tuple[Call, list[tuple[int, int]]] | None:
+    """Return what a call of thread `tid` does, and to which bytes; None for what is no operation.
+
+    No bytes: it changes nothing, like a heap that grows.
+    """
     start, length, *rest = arguments
-    if CALLS[number].name == "brk":
-        return _cut_off(start, tid)
-    if CALLS[number].name in ("mmap_fixed", "mprotect", "munmap", "madvise"):
-        return [(start, start + length)]
-    if CALLS[number].name == "mremap":
-        found = [(start, start + length)]
+    call = CALLS.get(number, _COPIES)
+    if number == _PTRACE:
+        return None
+    if call is _COPIES:
+        return call, [] if _creates_no_memory(number, start, tid) else [_ANYTHING]
+    if call.name == "brk":
+        return call, _cut_off(start, tid)
+    if call.name in ("mmap_fixed", "mprotect", "munmap", "madvise"):
+        return call, [(start, start + length)] if length else []
+    if call.name == "mremap":
+        found = [(start, start + length)] if length else []
         if rest[1] & _MREMAP_FIXED:
             found.append((rest[2], rest[2] + rest[0]))
-        return found
-    return [(0, 1 << 47)]  # by a descriptor, or by a vector in the program's memory
+        return call, found
+    return call, [_ANYTHING]  # by a descriptor, or by a vector in the program's memory
+
+
+def _creates_no_memory(number: int, first: int, tid: int) -> bool:
+    """Tell whether clone or clone3 creates a thread, or a process that borrows the memory."""
+    if number == _FORK:
+        return False
+    if number == _CLONE:
+        return bool(first & _CLONE_VM)
+    try:
+        with Path(f"/proc/{tid}/mem").open("rb", buffering=0) as memory:
+            memory.seek(first)
+            return bool(int.from_bytes(memory.read(8), "little") & _CLONE_VM)
+    except OSError:
+        return True  # nor can the kernel read its arguments
 
 
 def _cut_off(end: int, tid: int) -> list[tuple[int, int]]:
