@@ -238,15 +238,32 @@ def test_without_ptrace(tmp_path: Path) -> None:
     assert "the program used ptrace itself, once, and could not trace" in found.stdout
 
 
+def test_traced_already(tmp_path: Path) -> None:
+    """Inside of a traced program ptrace is not to be had: the ends come late, which is said."""
+    inner = [*COMMAND, "live", "--quiet", str(RIGHT), "--", *python(tmp_path, PROGRAM)]
+    found = live("--quiet", RIGHT, "--", *inner)
+    assert "ptrace is not permitted (Operation not permitted): the end" in join(found.stdout)
+    assert "the command exited with 3" in found.stdout
+    assert found.stdout.count("TRACE  minimal on") == 2
+    assert found.returncode == 0
+
+
+def join(text: str) -> str:
+    """Undo the breaking of lines."""
+    return " ".join(text.split())
+
+
 def test_killed(tmp_path: Path) -> None:
     """Nothing is left when the tracer is killed, neither stopped nor running."""
-    source = "import os, time\nos.fork()\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n"
+    source = "import os, time\nos.fork()\nos.write(1, b'%d\\n' % os.getpid())\ntime.sleep(60)\n"
     command = [*COMMAND, "live", "--quiet", str(RIGHT), "--", *python(tmp_path, source)]
     with subprocess.Popen(command, stdout=-1, stderr=-1, text=True) as process:
         assert process.stdout is not None
         pids = [line.strip() for line in (process.stdout.readline(), process.stdout.readline())]
         if not all(pids):
-            pytest.skip(process.communicate()[1].strip())
+            rest, errors = process.communicate(timeout=60)
+            assert process.returncode == 4, (pids, rest, errors, process.returncode)
+            pytest.skip(errors.strip())
         process.kill()
         process.wait()
         deadline = time.monotonic() + 30

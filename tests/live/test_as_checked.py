@@ -19,7 +19,6 @@ from mmunotify.drivers.registration_cache import RegistrationCache as Checked
 from mmunotify.drivers.registration_cache import Slot
 from mmunotify.lang import PageRange
 from mmunotify.live import Need
-from mmunotify.live.open_mm import OpenTlb
 from mmunotify.live.operations import OPERATIONS
 from mmunotify.live.registration import Registration
 from mmunotify.live.runtime import Threads
@@ -82,7 +81,7 @@ class Both:
         self.meanwhile: Callable[[], None] | None = None
         world = SimpleNamespace(pages=range(PAGES), get_user_page=self.pinned)
         self.driver = Checked(world, capacity=SLOTS)  # type: ignore[arg-type]
-        self.driver.tlb = OpenTlb()
+        self.driver.tlb = SimpleNamespace(flush=lambda: None, flush_range=lambda rng: None)
         self.open = [0] * PAGES
         self.held: list[tuple[Registration, Slot | None]] = []
 

@@ -23,11 +23,11 @@ from mmunotify.live.memory import PAGE_SIZE
 from mmunotify.live.only import parse_only
 from mmunotify.live.open_mm import OpenMm, opened
 from mmunotify.live.recording import CALLED
-from mmunotify.live.runtime import Threads
+from mmunotify.live.simulated import DeviceThreads
 from mmunotify.live.watch_command import Wanted, watch_command
-from mmunotify.report.activity import notified_line, render_activity
+from mmunotify.report.activity import notified_line, render_activity, stale_line
 from mmunotify.trace.file import require_writable, write_trace
-from mmunotify.trace.record import Lane, Notified
+from mmunotify.trace.record import Lane, Notified, Stale
 
 __all__ = ["add_arguments", "run"]
 
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only this memory: addresses, or a mapping as in /proc/PID/maps",
     )
     add("--no-follow", action="store_true", help="not the children that COMMAND starts")
+    add("--no-device", action="store_true", help="call the hooks alone, never fault")
     add("--no-ptrace", action="store_true", help="leave ptrace to the program; ends come late")
     add("--quiet", action="store_true", help="no line for each event on standard error")
     add("--trace", metavar="PATH", help="save the record (JSON Lines; .gz compresses)")
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; 1 if a hook failed, 130 if it was interrupted."""
+    """Run the command; 1 if a hook failed or a translation was stale, 130 if it was interrupted."""
     _require_sense(arguments)
     only = parse_only(arguments.range)
     subject = load_one(arguments.subject)
@@ -64,11 +65,16 @@ def run(arguments: argparse.Namespace) -> int:
         require_writable(arguments.trace)
     _require_usable(subject)
 
-    def line(one: Notified, lanes: list[Lane]) -> None:
-        if not arguments.quiet:
-            names = [lane.name for lane in lanes]
-            with contextlib.suppress(OSError, ValueError):  # a reader who has gone is no error
-                print(notified_line(one, names, PAGE_SIZE), file=sys.stderr)
+    def line(one: Notified | Stale, lanes: list[Lane]) -> None:
+        names = [lane.name for lane in lanes]
+        if isinstance(one, Stale):
+            text = stale_line(one, names, PAGE_SIZE)
+        elif arguments.quiet:
+            return
+        else:
+            text = notified_line(one, names, PAGE_SIZE)
+        with contextlib.suppress(OSError, ValueError):  # a reader who has gone is no error
+            print(text, file=sys.stderr)
 
     wanted = Wanted(
         limit=arguments.limit,
@@ -76,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         only=only,
         follow=not arguments.no_follow,
         ptrace=not arguments.no_ptrace,
+        device=not arguments.no_device,
     )
     outcome = watch_command(arguments.command, subject.driver, wanted, line)
     if arguments.trace:
@@ -84,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     put(render_activity(outcome.trace, width=width(), unicode=nice, color=nice))
     if outcome.interrupted:
         return Exit.INTERRUPTED
-    return Exit.VIOLATED if outcome.failures else Exit.HOLDS
+    return Exit.VIOLATED if outcome.failures or outcome.stale else Exit.HOLDS
 
 
 def _require_sense(arguments: argparse.Namespace) -> None:
@@ -111,7 +118,7 @@ def _require_usable(subject: Subject) -> None:
         fix = "def invalidate_range_start(self, rng: PageRange) -> None: ..."
         raise DiagnosticError(Diagnostic("E328", Place(subject.file, line, 1, 2), what, why, fix))
     try:
-        threads = Threads()
+        threads = DeviceThreads()
         with threads.running():
             opened(kind, OpenMm(threads))
     except Exception as error:  # it is the user's constructor

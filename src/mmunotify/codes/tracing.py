@@ -109,9 +109,10 @@ TRACING: tuple[Code, ...] = (
         text="""
             Live calls invalidate_range_start, invalidate_range_end, invalidate (of interval
             notifiers), and arch_invalidate_secondary_tlbs at the end of a section. A driver with
-            none of them would never hear anything. Whatever else of `mm` belongs to the model alone
-            is not there when the pages are those of a program: a constructor that asks for it
-            fails.
+            none of them would never hear anything. `mm` has the pages, the locks and the notifiers
+            of a driver, mm.pte, mm.pte_write, and the calls that get a frame. Whatever else of it
+            belongs to the model alone, such as mm.frames, is not there when the pages are those of
+            a program, and they have no number and no order: a constructor that asks for it fails.
             """,
         wrong="""
             class Mine(Driver):

@@ -50,7 +50,7 @@ class Odp(Driver):
     def unregister(self) -> None:
         """`ib_umem_odp_release`: unmap, then leave."""
         with self.umem_mutex:
-            self.unmap(PageRange(0, len(self.mm.pages)))
+            self.unmap(self.mm.whole_range())
         super().unregister()  # mmu_interval_notifier_remove
 
     def fault(self, page: int, write: bool) -> FaultResult | None:

@@ -84,7 +84,7 @@ class OdpRwsem(Driver):
             if self.active and self.in_tree:
                 with self.umem_mutex:
                     self.notifiers_count += 1  # never counted down
-                self.invalidate_range(PageRange(0, len(self.mm.pages)))
+                self.invalidate_range(self.mm.whole_range())
 
     def unregister(self) -> None:
         """`put_per_mm`: wait for the sections that are open, and let none find us."""
@@ -143,6 +143,6 @@ class OdpRwsem(Driver):
         self.live = False
         self.gone = True
         self.mr_srcu.synchronize()
-        self.invalidate_range(PageRange(0, len(self.mm.pages)))
+        self.invalidate_range(self.mm.whole_range())
         with self.umem_rwsem.write:
             self.in_tree = False

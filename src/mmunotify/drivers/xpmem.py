@@ -80,7 +80,7 @@ class Xpmem(Driver):
     def detach(self) -> None:
         """`xpmem_detach`."""
         with self.mmap_lock.write:
-            self.clear_ptes(PageRange(0, len(self.mm.pages)))
+            self.clear_ptes(self.mm.whole_range())
 
     def clear_ptes(self, rng: PageRange) -> None:
         """`xpmem_clear_PTEs_of_att`, `xpmem_unpin_pages`; the attacher's `mmap_lock` is held."""

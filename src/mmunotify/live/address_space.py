@@ -199,6 +199,10 @@ class AddressSpace:
         """
         return os.fork()
 
+    def whole_range(self, event: Event = Event.UNMAP) -> MemoryRange:
+        """Return the range of all addresses, as the protocol asks for it."""
+        return MemoryRange.around(0, _TOP, event, "release")
+
     # -- monitors -------------------------------------------------------------------------------
 
     def guarantee(self, operation: str) -> Guarantee:

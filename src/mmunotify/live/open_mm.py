@@ -7,122 +7,60 @@ Invariant: a page that nobody has written has the value that its table was made 
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
-from enum import Enum
+import threading
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from mmunotify.lang.counter import Counter
-from mmunotify.lang.driver import Driver
+from mmunotify.lang.driver import EFAULT, Driver
 from mmunotify.lang.interval_notifier import MmuIntervalNotifier
+from mmunotify.lang.intrinsics import atomic, might_sleep, require
 from mmunotify.lang.page_range import Event, PageRange
 from mmunotify.lang.rcu import Rcu, Reader
 from mmunotify.lang.rwsem import RwSem
 from mmunotify.lang.table import Table
 from mmunotify.live.guarded import Guard, HookError, guarded, print_hook_error
-from mmunotify.live.memory import PAGE_SIZE
+from mmunotify.live.memory import PAGE_SIZE, MemoryRange
 from mmunotify.live.notifiers import LiveNotifiers, ThreadTable
-from mmunotify.live.runtime import Threads
-from mmunotify.protocols.srcu import SrcuNotifiers
+from mmunotify.live.open_table import ANY_PAGE, OpenPages, OpenTable
+from mmunotify.live.open_tlb import OpenTlb
+from mmunotify.live.page_table import PageTable
+from mmunotify.live.simulated import Crossing, DeviceThreads
+from mmunotify.primary.frame import Owner
 
-__all__ = ["TOP", "OpenMm", "OpenNotifiers", "OpenPages", "OpenTable", "OpenTlb", "opened"]
-
-V = TypeVar("V")
+__all__ = ["TOP", "OpenFrame", "OpenMm", "OpenNotifiers", "opened"]
 
 TOP: Final = 1 << 47
 """The end of the addresses that a program can use."""
 
-_ANY_PAGE: Final = 0  # stands for every page while a driver is made: nothing is mapped there
 _ALL_PAGES: Final = range(TOP // PAGE_SIZE)
 _UNBOUNDED: Final = 1 << 63
 
 
-class OpenPages:
-    """The pages that a table has a value of its own for; at first one, which is never mapped."""
+class OpenFrame:
+    """A frame as a driver sees it: `number` at `page` when it was looked up, at time `seen` (ns).
 
-    def __init__(self) -> None:
-        self._known = {_ANY_PAGE}
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(sorted(self._known))
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def __contains__(self, page: object) -> bool:
-        return page in self._known
-
-    def add(self, page: int) -> None:
-        """Note that a page has a value."""
-        self._known.add(page)
-
-    def runs(self) -> Iterator[tuple[int, int]]:
-        """Yield the first page and the number of each run of pages."""
-        first = last = -1
-        for page in self:
-            if page != last:
-                if first >= 0:
-                    yield first, last - first
-                first = page
-            last = page + 1
-        if first >= 0:
-            yield first, last - first
-
-
-class OpenTable(Table[V]):
-    """A `Table` with every page as a key; `value` is what it holds for a page at first.
-
-    An object is copied for each page when that is first asked for; `shared` are not.
+    References are counted and hold nothing: the frame is another process's.
     """
 
-    def __init__(self, pages: OpenPages, value: V, shared: Sequence[object] = ()) -> None:
-        super().__init__(())
-        self.domain: Any = pages
-        self._pages = pages
-        self._first = value
-        self._shared = shared
+    def __init__(self, page: int, number: int, seen: int) -> None:
+        self.name = f"frame {number:#x}"
+        self.page, self.number, self.seen = page, number, seen
+        self.refcount = Counter(high=127)
+        self.owner = Owner.MM
 
-    def __getitem__(self, key: Any) -> V:
-        """Return the value at a page."""
-        if key not in self.values and _is_object(self._first):
-            self[key] = copy.deepcopy(self._first, {id(one): one for one in self._shared})
-        return self.values.get(key, self._first)
+    def get(self) -> None:
+        """Take a reference."""
+        with atomic():
+            self.refcount += 1
 
-    def __setitem__(self, key: Any, value: V) -> None:
-        """Set the value at a page; one that has it already need not become known."""
-        if value is self._first and key not in self.values:
-            return
-        self.values[key] = value
-        self._pages.add(key)
-
-    def __iter__(self) -> Iterator[Any]:
-        """Iterate over the pages that are known."""
-        return iter(self._pages)
-
-    def __len__(self) -> int:
-        """The number of pages that are known."""
-        return len(self._pages)
-
-    def fill(self, value: V) -> None:
-        """Set every value."""
-        self.values.clear()
-        self._first = value
-
-
-class OpenTlb:
-    """`self.tlb` of a driver without a device: it counts the flushes, and caches nothing."""
-
-    def __init__(self) -> None:
-        self.flushes = 0
-
-    def flush(self) -> None:
-        """Flush everything."""
-        self.flushes += 1
-
-    def flush_range(self, rng: PageRange) -> None:
-        """Flush a range; an empty one is no flush."""
-        self.flushes += rng.size > 0
+    def put(self) -> None:
+        """Drop a reference."""
+        with atomic():
+            require("quiescent", self.refcount > 0, "a reference is dropped that nobody holds")
+            self.refcount -= 1
 
 
 class OpenNotifiers(LiveNotifiers):
@@ -150,14 +88,6 @@ class OpenNotifiers(LiveNotifiers):
         """Tell whether a driver is on the list."""
         return driver in self._guards and super().subscribed(self._guards[driver])
 
-    def release(self) -> None:
-        """As in the model, but for interval notifiers: of the pages that drivers know."""
-        if self.tree.has_itree:
-            for first, size in self.mm.pages.runs():  # type: ignore[attr-defined]  # an OpenMm's
-                self.tree.invalidate(PageRange(first, size, Event.RELEASE))
-                self.tree.inv_end()
-        SrcuNotifiers.release(self)
-
 
 class OpenMm:
     """The memory of a running program, as far as drivers and the protocol ask.
@@ -167,15 +97,26 @@ class OpenMm:
     """
 
     def __init__(
-        self, threads: Threads, report: Callable[[HookError], None] = print_hook_error
+        self,
+        threads: DeviceThreads,
+        report: Callable[[HookError], None] = print_hook_error,
+        table: PageTable | None = None,
     ) -> None:
         self.threads = threads
+        self.table = table
         self.pages = OpenPages()
-        self.mmap_lock, self.rmap_lock = RwSem(high=127), RwSem(high=127)
-        self.mmap_lock.readers.high = _UNBOUNDED
+        self.mmap_lock, self.rmap_lock = _MmapLock(self), RwSem(high=127)
         self.ghost = SimpleNamespace(watches_age=False)
+        self.pte, self.pte_write, self.pte_young = _Entries(self), _WriteBits(self), _YoungBits(())
+        self.crossing: Crossing | None = None
         self.exits = False
+        self.users = 0
+        self._lock = threading.Lock()
         self.notifiers = OpenNotifiers(self, report)
+
+    def __getattr__(self, name: str) -> Any:
+        why = "it is a part of the model, and these are the pages of a running program"
+        raise AttributeError(f"mm.{name} is not there: {why}")
 
     def section_begins(self, rng: PageRange) -> None:
         """Before the program's memory changes."""
@@ -188,21 +129,141 @@ class OpenMm:
         self.notifiers.invalidate_range_end(rng)
         self.mmap_lock.up_read()
 
+    # -- what drivers call ----------------------------------------------------------------------
+
+    def get_user_page(self, page: int, write: bool) -> OpenFrame:
+        """Return the frame at `page` with a reference taken, faulting it in; raises EFAULT."""
+        might_sleep()
+        frame = self._faulted(page, write)
+        frame.get()
+        self.stand_still()
+        return frame
+
+    def get_user_page_fast_only(self, page: int, write: bool) -> OpenFrame | None:
+        """Return the frame at `page` with a reference taken, or None where that takes a fault."""
+        frame = self.entry(page, write)
+        if frame is not None:
+            frame.get()
+        return frame
+
+    def get_user_pages_remote(self, page: int, write: bool) -> OpenFrame:
+        """As `get_user_page`, for a caller that holds `mmap_lock.read`."""
+        frame = self.hmm_range_fault(page, write)
+        frame.get()
+        return frame
+
+    def hmm_range_fault(self, page: int, write: bool) -> OpenFrame:
+        """Return the frame at `page` without a reference, faulting it in."""
+        might_sleep()
+        require("context", self.mmap_lock.is_held(), "a fault without mmap_lock")
+        return self._faulted(page, write)
+
+    def whole_range(self, event: Event = Event.UNMAP) -> MemoryRange:
+        """Return the range of all pages that drivers know."""
+        pieces = [MemoryRange(first, size, event) for first, size in self.pages.runs()]
+        return MemoryRange.over(pieces) if pieces else MemoryRange(0, 0, event)
+
+    def kernel_access(self, frame: OpenFrame, page: int, write: bool) -> None:
+        """The driver does an access itself; nothing is read or written."""
+
+    # -- what devices call ----------------------------------------------------------------------
+
+    def mmget_not_zero(self) -> bool:
+        """Keep the memory from being released, unless it is."""
+        with self._lock:
+            self.users += not self.exits
+            return not self.exits
+
+    def mmput(self) -> None:
+        """Give that up."""
+        with self._lock:
+            self.users -= 1
+
+    def walked(self, page: int, write: bool) -> None:
+        """The hardware has read an entry; its bits are the kernel's and stay as they are."""
+
+    def stand_still(self) -> None:
+        """A device's fault has got what it wanted: it may be crossed by a section now."""
+        crossing = self.crossing
+        if crossing is not None and crossing.is_mine():
+            self.crossing = None
+            crossing.stand_still()
+
+    def entry(self, page: int, write: bool) -> OpenFrame | None:
+        """What the page table has, None if there is nothing, or a write would have to copy it."""
+        if self.table is None:
+            return None
+        now = time.monotonic_ns()
+        number = self.table.frame_for(page, write)
+        return None if number is None else OpenFrame(page, number, now)
+
+    def _faulted(self, page: int, write: bool) -> OpenFrame:
+        frame = self.entry(page, write)
+        if frame is None and self.table is not None:
+            self.table.fault_in(page, write)
+            frame = self.entry(page, write)
+        if frame is None:
+            raise EFAULT
+        return frame
+
+
+class _MmapLock(RwSem):
+    """A fault that has given `mmap_lock` back can be crossed."""
+
+    def __init__(self, mm: OpenMm) -> None:
+        super().__init__(high=127)
+        self.readers.high = _UNBOUNDED
+        self._mm = mm
+
+    def up_read(self) -> None:
+        """Give a reader's hold back."""
+        super().up_read()
+        self._mm.stand_still()
+
+
+class _Entries(Table[OpenFrame | None]):
+    """`mm.pte`: the entries of the real page table."""
+
+    def __init__(self, mm: OpenMm) -> None:
+        super().__init__(())
+        self._mm = mm
+
+    def __getitem__(self, key: Any) -> OpenFrame | None:
+        return self._mm.entry(key, False)
+
+
+class _WriteBits(Table[bool]):
+    """`mm.pte_write`: pagemap does not say, but a frame that others map may not be written to."""
+
+    def __init__(self, mm: OpenMm) -> None:
+        super().__init__(())
+        self._mm = mm
+
+    def __getitem__(self, key: Any) -> bool:
+        return self._mm.entry(key, True) is not None
+
+
+class _YoungBits(Table[bool]):
+    """`mm.pte_young`: the kernel's, which nobody else may set."""
+
+    def __getitem__(self, key: Any) -> bool:
+        return False
+
+    def __setitem__(self, key: Any, value: bool) -> None:
+        pass
+
 
 def opened(driver: type[Driver], mm: OpenMm) -> Driver:
     """Return a subscribed driver of that class for `mm`; what it raises is raised."""
     made = driver(mm)
-    made.tlb = OpenTlb()
-    _open(made, made, set())
+    made.tlb = OpenTlb(made)
+    _open(made, made, set(), {})
+    mm.pages.endless = True
     made.register()
     return made
 
 
-def _is_object(value: object) -> bool:
-    return hasattr(value, "__dict__") and not isinstance(value, type | Enum)
-
-
-def _open(thing: Any, driver: Driver, seen: set[int]) -> None:
+def _open(thing: Any, driver: Driver, seen: set[int], tables: dict[int, OpenTable[Any]]) -> None:
     """Open the tables and counters that hang on an object."""
     mm = driver.mm
     pages: OpenPages = mm.pages
@@ -223,12 +284,14 @@ def _open(thing: Any, driver: Driver, seen: set[int]) -> None:
         return
     if isinstance(thing, list | tuple):
         for one in thing:
-            _open(one, driver, seen)
+            _open(one, driver, seen, tables)
         return
     held = thing if isinstance(thing, dict) else getattr(thing, "__dict__", {})
     for name, value in list(held.items()):
         if isinstance(value, Table) and value.domain is pages:
-            _open(value.values[_ANY_PAGE], driver, seen)
-            held[name] = OpenTable(pages, value.values[_ANY_PAGE], (mm, driver))
+            if id(value) not in tables:
+                _open(value.values[ANY_PAGE], driver, seen, tables)
+                tables[id(value)] = OpenTable(pages, value.values[ANY_PAGE], (mm, driver))
+            held[name] = tables[id(value)]
         else:
-            _open(value, driver, seen)
+            _open(value, driver, seen, tables)

@@ -15,6 +15,7 @@ from mmunotify.live.memory import Extent
 __all__ = [
     "CHECK_WPASYNC",
     "PRESENT",
+    "SWAPPED",
     "WPALLOWED",
     "WP_MATCHING",
     "WRITTEN",
@@ -22,8 +23,9 @@ __all__ = [
     "pagemap_scan",
 ]
 
-WPALLOWED, WRITTEN, PRESENT = 1 << 0, 1 << 1, 1 << 3
-"""Categories of pages: a userfaultfd may write-protect it; it was written since; it is there."""
+WPALLOWED, WRITTEN, PRESENT, SWAPPED = 1 << 0, 1 << 1, 1 << 3, 1 << 4
+"""Categories of pages: a userfaultfd may write-protect it; it was written since; it is there; it is
+in swap."""
 
 WP_MATCHING, CHECK_WPASYNC = 1, 2
 """Flags: write-protect what is reported, in the same step; EPERM where that cannot be."""
@@ -51,8 +53,8 @@ def pagemap_scan(
 ) -> tuple[list[Extent], int]:
     """Return up to `most` runs of pages in `extent`, and the address up to which it looked.
 
-    `pagemap` is /proc/self/pagemap, open. Raises OSError: EPERM as the flags say, ENOTTY before
-    Linux 6.7.
+    `pagemap` is /proc/self/pagemap, open, or another process's. Raises OSError: EPERM as the flags
+    say, ENOTTY before Linux 6.7.
     """
     regions = (ctypes.c_uint64 * (3 * most))()
     argument = bytearray(

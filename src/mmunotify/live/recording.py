@@ -13,12 +13,24 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from mmunotify.kernel.maps import Maps
 from mmunotify.lang.driver import Driver
+from mmunotify.live.coherence import Found
 from mmunotify.live.guarded import HookError, print_hook_error
 from mmunotify.live.memory import PAGE_SIZE, MemoryRange
 from mmunotify.primary.notifiers import overrides
-from mmunotify.trace.record import Activity, Header, Lane, Mapping, Notified, Omitted, Trace
+from mmunotify.trace.record import (
+    Activity,
+    Header,
+    Lane,
+    Mapping,
+    Notified,
+    Omitted,
+    Stale,
+    Trace,
+)
 
 __all__ = ["CALLED", "Recording", "Told"]
 
@@ -31,8 +43,11 @@ CALLED: Final = (
 )
 """The hooks that are called, if the driver has them."""
 
-Told = Callable[[Notified, list[Lane]], None]
-"""Given each event as it is recorded, and the lanes there are."""
+_STALE: Final = 1000  # stale translations that are kept; a driver that is wrong makes many
+_SHOWN: Final = 3  # of each operation, while the program runs
+
+Told = Callable[[Notified | Stale, list[Lane]], None]
+"""Given each event as it is recorded, and the first stale translations; and the lanes."""
 
 
 class Recording:
@@ -46,10 +61,18 @@ class Recording:
         self._lanes: list[Lane] = []
         self._maps: list[Maps] = []
         self._kept: list[Notified] = []
+        self._open: dict[tuple[int, int], list[int]] = {}  # which of them, by lane and thread
+        self._stale_by: Counter[str] = Counter()
+        self._stale: list[Stale] = []
         self._omitted: dict[str, tuple[int, int]] = {}
         self._limit, self._told = limit, told
         self._lock = threading.Lock()  # hooks run in several threads
         self._began = time.monotonic_ns()
+
+    @property
+    def stale_count(self) -> int:
+        """How many stale translations were found."""
+        return sum(self._stale_by.values())
 
     def lane(self, process: int, name: str) -> int:
         """Return the number of a new lane, for a process."""
@@ -68,7 +91,7 @@ class Recording:
             if maps.find(rng.address) is None:
                 maps.look()  # the program stands still: the memory is there yet
             one = Notified(
-                time=time.monotonic_ns() - self._began,
+                time=self._now(),
                 lane=lane,
                 kind="unmap",
                 start=rng.address,
@@ -76,8 +99,35 @@ class Recording:
                 cause=rng.operation,
                 by=rng.thread,
             )
+            self._open.setdefault((lane, rng.thread), []).append(len(self._kept))
             self._kept.append(one)
             self._told(one, self._lanes)
+
+    def ended(self, lane: int, rng: MemoryRange) -> None:
+        """The operation is over."""
+        with self._lock:
+            for at in self._open.pop((lane, rng.thread), ()):
+                self._kept[at] = replace(self._kept[at], ended=self._now())
+
+    def stale(self, lane: int, driver: str, found: Found) -> None:
+        """A driver translates what it must not."""
+        rng = found.rng
+        one = Stale(
+            time=self._now(),
+            lane=lane,
+            page=found.page * PAGE_SIZE,
+            start=rng.address,
+            end=rng.address + rng.length,
+            cause=rng.operation,
+            by=rng.thread,
+            text=f"{driver}: {found.text}",
+        )
+        with self._lock:
+            self._stale_by[one.cause] += 1
+            if self.stale_count <= _STALE:
+                self._stale.append(one)
+            if self._stale_by[one.cause] <= _SHOWN:
+                self._told(one, self._lanes)
 
     def attend(self, driver: Driver) -> None:
         """Count the calls of the driver's hooks from now on, and the time they take."""
@@ -99,6 +149,7 @@ class Recording:
         return Trace(
             header=Header(source="live", subject=subject, lanes=self._lanes),
             notified=self._kept,
+            stale=self._stale,
             mappings=list(self._mappings()),
             activity=Activity(
                 machine=f"{platform.system()} {platform.release()}",
@@ -111,6 +162,9 @@ class Recording:
                 notes=[*self._noted(), *notes, *self._hooks()],
             ),
         )
+
+    def _now(self) -> int:
+        return time.monotonic_ns() - self._began
 
     def _timed(self, hook: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*arguments: Any) -> Any:

@@ -22,6 +22,7 @@ from mmunotify.live.recording import Recording, Told
 from mmunotify.live.supervised import Supervised
 from mmunotify.live.traced import Traced
 from mmunotify.live.watched import Watched
+from mmunotify.primary.notifiers import overrides
 from mmunotify.trace.record import Trace
 
 __all__ = ["Outcome", "Wanted", "watch_command"]
@@ -35,7 +36,8 @@ class Wanted:
 
     `limit` events are kept, later ones are counted. After `hook_timeout` seconds a program goes on
     although a hook has not returned. `follow`: children get drivers of their own. `ptrace`: ends
-    are told when they come; else when the thread is heard of again.
+    are told when they come; else when the thread is heard of again. `device`: one uses the driver,
+    if it has `fault` and ends are known.
     """
 
     limit: int
@@ -43,15 +45,18 @@ class Wanted:
     only: Only = ALL
     follow: bool = True
     ptrace: bool = True
+    device: bool = True
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The record, the program's exit code, and how many calls of hooks failed."""
+    """The record, the program's exit code, how many calls of hooks failed, and how many
+    translations were stale."""
 
     trace: Trace
     status: int
     failures: int
+    stale: int
     interrupted: bool
 
 
@@ -67,7 +72,8 @@ def watch_command(
     trace = run.recording.trace(
         f"{kind.__name__.lower()} on {' '.join(command)}", [_exit_of(status), *run.notes()]
     )
-    return Outcome(trace, status, sum(run.recording.failed.values()), interrupted)
+    failures = sum(run.recording.failed.values())
+    return Outcome(trace, status, failures, run.recording.stale_count, interrupted)
 
 
 class _Run:
@@ -81,6 +87,7 @@ class _Run:
         self._watched: list[Watched] = []
         self._unseen = ""  # what of the children is to be said
         self._ends = ""
+        self._device = wanted.device and overrides(kind, "fault")
 
     def traced(self) -> tuple[int, bool]:
         """Run it under ptrace, or as well as that is permitted."""
@@ -104,6 +111,7 @@ class _Run:
 
     def supervised(self) -> tuple[int, bool]:
         """Run it by seccomp alone."""
+        self._device = False  # what it has after a section cannot be judged
         self._ends += "the end of an operation was told when its thread was heard of again"
         self._unseen = "children, if there were any, ran unseen"
         first = _First()
@@ -122,15 +130,39 @@ class _Run:
     def notes(self) -> Iterator[str]:
         """Yield what a reader has to know."""
         yield from filter(None, (self._ends, self._unseen))
-        yield "no device ran: the hooks were called, and nothing faulted"
+        yield from self._of_device()
         flushes = sum(one.driver.tlb.flushes for one in self._watched)
         what = f"{flushes:,} {'flush' if flushes == 1 else 'flushes'}"
         yield f"the driver asked for {what} of its translation caches"
 
+    def _of_device(self) -> Iterator[str]:
+        """What the devices of all processes did, and what came of it."""
+        devices = [one.device for one in self._watched if one.device is not None]
+        if not devices:
+            yield "no device ran: the hooks were called, and nothing faulted"
+            return
+        used = sum(len(one.used) for one in devices)
+        accesses, faults = sum(one.accesses for one in devices), sum(one.faults for one in devices)
+        retries, refusals = sum(o.retries for o in devices), sum(o.refusals for o in devices)
+        yield (
+            f"device: {accesses:,} accesses to {used:,} pages, {faults:,} faults, "
+            f"{retries:,} retried, {refusals:,} refused"
+        )
+        untold = sum(len(one.coherence.untold) for one in self._watched if one.coherence)
+        yield f"pages that changed and nobody was told: {untold:,}"
+        left = sum(one.coherence.left for one in self._watched if one.coherence)
+        if left:
+            pages = "1 page" if left == 1 else f"{left:,} pages"
+            yield f"still translated when the program had ended: {pages}; the driver has no release"
+        if any(one.table.hides_frames for one in self._watched if one.table):
+            yield "frame numbers are hidden: a page is taken for the same until it was gone once"
+        for name in sorted({name for one in devices for name in one.not_run}):
+            yield f"the driver's thread {name} did not run: it is no daemon"
+
     def _attach(self, process: int, name: str) -> Watched | None:
         if self._watched and not self._wanted.follow:
             return None
-        made = Watched(self._kind, self.recording, process, name, self._wanted.only)
+        made = Watched(self._kind, self.recording, process, name, self._wanted.only, self._device)
         self._watched.append(made)
         return made
 

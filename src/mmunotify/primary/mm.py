@@ -12,7 +12,7 @@ from mmunotify.lang.counter import Counter
 from mmunotify.lang.driver import ENOMEM, Driver
 from mmunotify.lang.intrinsics import atomic, choose, wait_until
 from mmunotify.lang.maybe import maybe
-from mmunotify.lang.page_range import PageRange
+from mmunotify.lang.page_range import Event, PageRange
 from mmunotify.lang.pages import Pages
 from mmunotify.lang.rwsem import RwSem
 from mmunotify.lang.spinlock import SpinLock
@@ -234,6 +234,10 @@ class Mm:
         sequence was found unchanged. Raises EFAULT and ENOMEM.
         """
         return hmm_range_fault(self, page, write)
+
+    def whole_range(self, event: Event = Event.UNMAP) -> PageRange:
+        """Return the range of all pages; of a running program, of those that drivers know."""
+        return PageRange(0, len(self.pages), event=event)
 
     def kernel_access(self, frame: Frame, page: int, write: bool) -> None:
         """Reach `frame` through a mapping of the kernel's own, as the memory at `page`; one step.

@@ -87,7 +87,7 @@ class IntervalTree:
 
     def release(self) -> None:
         """`mn_itree_release`: the address space goes away; the subscriptions stay in the tree."""
-        rng = PageRange(0, len(self.mm.pages), event=Event.RELEASE)
+        rng = self.mm.whole_range(Event.RELEASE)
         self.invalidate(rng)
         self.inv_end()
 

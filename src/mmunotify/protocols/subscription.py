@@ -152,7 +152,7 @@ class Subscription:
 
     def release(self) -> None:
         """Tell the driver that the address space, or the subscription, goes away."""
-        self._forget_young(PageRange(0, len(self.driver.mm.pages)), True)
+        self._forget_young(self.driver.mm.whole_range(), True)
         if self.has_release:
             self.driver.release()
             require_alive(self.driver)

@@ -8,9 +8,17 @@ from __future__ import annotations
 from mmunotify.report.ink import Ink, Line
 from mmunotify.report.prose import clean, count, seconds, wrap
 from mmunotify.report.tallies import Tally, areas, by_cause, by_lane, merged, over_time
-from mmunotify.trace.record import Activity, Notified, Trace
+from mmunotify.trace.record import Activity, Notified, Stale, Trace
 
-__all__ = ["headline", "incompleteness", "notified_line", "render_activity"]
+__all__ = [
+    "headline",
+    "incompleteness",
+    "lasting",
+    "notified_line",
+    "render_activity",
+    "stale_line",
+    "stale_lines",
+]
 
 _LABEL = 7
 _AREAS = 10
@@ -25,6 +33,8 @@ def render_activity(
     """Return the summary of a trace of the kernel, with a final line break."""
     ink = Ink(unicode, color)
     lines = _heading(trace, width)
+    if trace.stale:
+        lines += [[], *([(text, "bad")] for one in stale_lines(trace, width) for text in one)]
     invalidations, aging = by_cause(trace)
     if invalidations:
         lines += [[], *_causes(invalidations)]
@@ -46,6 +56,19 @@ def notified_line(one: Notified, trace_lanes: list[str], page: int) -> str:
     return f"{one.time / 1e9:10.6f}  {who:<20}  {one.kind:<8} {where:<26} {one.cause}"
 
 
+def stale_line(one: Stale, trace_lanes: list[str], page: int) -> str:
+    """Return a stale translation as lines of text: of which page, and what is wrong with it."""
+    return "\n".join(_stale_lines(one, trace_lanes, page, 80))
+
+
+def _stale_lines(one: Stale, lanes: list[str], page: int, width: int) -> list[str]:
+    where = f"[{one.start:#x}, +{-(-(one.end - one.start) // page)})"
+    who = f" by thread {one.by}" if one.by else ""
+    what = f"page {one.page:#x} of {lanes[one.lane]}, after {one.cause} {where}{who}: {one.text}"
+    first, *rest = wrap(clean(what), width - _LABEL)
+    return [f"{'STALE':<{_LABEL}}{first}", *(" " * _LABEL + part for part in rest)]
+
+
 def headline(trace: Trace) -> str:
     """Return what the trace says in one sentence."""
     tallies, _ = by_cause(trace)
@@ -54,6 +77,29 @@ def headline(trace: Trace) -> str:
     return (
         f"{clean(trace.header.subject)}: {count(calls, 'invalidation')} of "
         f"{count(pages, 'page')} in {seconds(activity.seconds)}"
+    )
+
+
+def lasting(trace: Trace) -> list[str]:
+    """Return how long the operations took whose end is known, in one sentence if there are any."""
+    times = sorted(one.ended - one.time for one in trace.notified if one.ended)
+    if not times:
+        return []
+    median, most = seconds(times[len(times) // 2] / 1e9), seconds(times[-1] / 1e9)
+    return [f"from start to end: {median} at the median, {most} at most"]
+
+
+def stale_lines(trace: Trace, width: int) -> list[list[str]]:
+    """Return the first stale translation of each operation, and how many more there are."""
+    page = trace.activity.page if trace.activity else 4096
+    names = [lane.name for lane in trace.header.lanes]
+    first: dict[str, Stale] = {}
+    for one in trace.stale:
+        first.setdefault(one.cause, one)
+    found = [_stale_lines(one, names, page, width) for one in first.values()]
+    more = len(trace.stale) - len(first)
+    return (
+        [*found, [f"{'':<{_LABEL}}and {count(more, 'other stale translation')}"]] if more else found
     )
 
 
@@ -79,6 +125,7 @@ def _heading(trace: Trace, width: int) -> list[Line]:
         f"{activity.machine}; {len(trace.header.lanes):,} {processes}",
         missing or "nothing was lost",
         *activity.notes,
+        *lasting(trace),
     ]
     for fact in facts:
         style = "bad" if fact == missing else "dim"

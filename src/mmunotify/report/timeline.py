@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from mmunotify.report.activity import headline, incompleteness
+from mmunotify.report.activity import headline, incompleteness, lasting, stale_lines
 from mmunotify.report.markup import Markup, element, joined, table, table_row
 from mmunotify.report.prose import count
 from mmunotify.report.tallies import Area, areas, by_cause, over_time
@@ -49,7 +49,8 @@ def write_timeline(path: str | Path, trace: Trace) -> None:
 def _page(trace: Trace, data: dict[str, Any]) -> str:
     activity = trace.activity or Activity()
     missing = incompleteness(activity)
-    facts = [activity.machine, missing or "nothing was lost", *activity.notes]
+    facts = [activity.machine, missing or "nothing was lost", *activity.notes, *lasting(trace)]
+    notices = [missing, *(" ".join(map(str.strip, one)) for one in stale_lines(trace, 100))]
     text = json.dumps(data, separators=(",", ":"))
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
@@ -58,7 +59,7 @@ def _page(trace: Trace, data: dict[str, Any]) -> str:
         style=_read("page.css") + _read("timeline.css"),
         headline=joined([headline(trace)]),
         facts=joined([element("span", fact) for fact in facts if fact]),
-        notice=element("p", missing, class_="notice") if missing else "",
+        notice=joined([element("p", text, class_="notice") for text in notices if text]),
         causes=_cause_table(trace),
         areas=_area_table(trace),
         data=text,

@@ -38,6 +38,8 @@ def require_sound(trace: Trace) -> Trace:
         _require_lanes([notified.lane], lanes, "a notification")
         if notified.end <= notified.start:
             raise DamageError(f"a notification about {notified.start:#x} ends before it starts")
+    for stale in trace.stale:
+        _require_lanes([stale.lane], lanes, "a stale translation")
     for mapping in trace.mappings:
         _require_lanes([mapping.lane], lanes, "a mapping")
     if trace.cycle:

@@ -19,6 +19,7 @@ from mmunotify.trace.record import (
     Header,
     Mapping,
     Notified,
+    Stale,
     Trace,
     Window,
 )
@@ -57,6 +58,8 @@ def encode_lines(trace: Trace) -> Iterator[bytes]:
         yield _line("blocked", blocked)
     for notified in trace.notified:
         yield _line("notified", notified)
+    for stale in trace.stale:
+        yield _line("stale", stale)
     for mapping in trace.mappings:
         yield _line("mapping", mapping)
     if trace.activity:
@@ -96,6 +99,7 @@ class _Parts:
         self.windows: list[Window] = []
         self.blocked: list[Blocked] = []
         self.notified: list[Notified] = []
+        self.stale: list[Stale] = []
         self.mappings: list[Mapping] = []
         self.activities: list[Activity] = []
         self.sources: list[_Source] = []
@@ -107,6 +111,7 @@ class _Parts:
             "window": _adder(self.windows, Window),
             "blocked": _adder(self.blocked, Blocked),
             "notified": _adder(self.notified, Notified),
+            "stale": _adder(self.stale, Stale),
             "mapping": _adder(self.mappings, Mapping),
             "activity": _adder(self.activities, Activity),
             "source": _adder(self.sources, _Source),
@@ -132,6 +137,7 @@ class _Parts:
             sources={source.file: source.text for source in self.sources},
             blocked=self.blocked,
             notified=self.notified,
+            stale=self.stale,
             mappings=self.mappings,
             activity=self.activities[-1] if self.activities else None,
             cycle=self.ends[-1].cycle if self.ends else 0,

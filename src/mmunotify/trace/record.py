@@ -25,6 +25,7 @@ __all__ = [
     "Omitted",
     "Result",
     "ScenarioResult",
+    "Stale",
     "Statistics",
     "Trace",
     "Unused",
@@ -134,6 +135,7 @@ class Notified(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `time` is in ns since the trace began. `lane` is the process it is about. `kind` is "unmap"
     (range_start), "age" or "test_age"; `cause` is what the memory's owner or the kernel was doing
     ("munmap", "COW", ...). `by` is the thread that did it, `stack` indexes `Activity.stacks`.
+    `ended` is when that was over, in ns since the trace began, 0 where nobody said.
     """
 
     time: int
@@ -144,6 +146,24 @@ class Notified(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: str = ""
     by: int = 0
     stack: int = -1
+    ended: int = 0
+
+
+class Stale(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A driver had been told of the addresses `[start, end)`, and what it did not drop is stale.
+
+    `page` is the address of the page, `time` in ns since the trace began, `cause` and `by` as in
+    `Notified`; `text` says who still translates to what.
+    """
+
+    time: int
+    lane: int
+    page: int
+    start: int
+    end: int
+    cause: str
+    by: int = 0
+    text: str = ""
 
 
 class Mapping(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -187,7 +207,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
 
     `blocked` lists the lanes that wait for ever at the end. `cycle` is the number of the event
     from which the rest repeats for ever; 0 means that nothing repeats. A trace of a running system
-    has `notified`, `mappings` and `activity`.
+    has `notified`, `mappings` and `activity`, and `stale` what a driver got wrong.
     """
 
     header: Header
@@ -197,6 +217,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     blocked: list[Blocked] = []
     cycle: int = 0
     notified: list[Notified] = []
+    stale: list[Stale] = []
     mappings: list[Mapping] = []
     activity: Activity | None = None
 

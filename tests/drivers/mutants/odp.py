@@ -23,7 +23,7 @@ CHECK = "                if not mmu_interval_read_retry(self.notifier, current_s
 COMMIT = "            with self.umem_mutex:\n" + CHECK
 FLUSH = "        self.tlb.flush_range(rng)\n"
 INSTALL = "                    self.set_mtt(page, frame, write)\n"
-UNREGISTER = "            self.unmap(PageRange(0, len(self.mm.pages)))\n"
+UNREGISTER = "            self.unmap(self.mm.whole_range())\n"
 
 ODP = Mutants(
     Odp,

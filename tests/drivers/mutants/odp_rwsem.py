@@ -26,7 +26,7 @@ LEAVE = "        with self.umem_rwsem.write:\n            self.in_tree = False\n
 DEAD = "        self.live = False\n"
 WAIT = "        self.mr_srcu.synchronize()\n"
 UNMAP = """\
-        self.invalidate_range(PageRange(0, len(self.mm.pages)))
+        self.invalidate_range(self.mm.whole_range())
         with self.umem_rwsem.write:
 """
 SRCU = "        with self.mr_srcu:\n            return"

@@ -1,0 +1,177 @@
+"""`mmunotify live` with a device: what a driver translates, beside the real page table."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.cli.command import BUGGY, RIGHT, mmunotify, written
+from tests.cli.test_live import live, python
+
+from mmunotify.drivers import iommu_sva, kvm, odp, odp_rwsem, userptr, xpmem
+from mmunotify.trace.file import read_trace
+
+PROGRAM = """
+import ctypes, mmap, os, subprocess, threading
+PAGES = 77
+def work():
+    for _ in range(25):
+        m = mmap.mmap(-1, PAGES * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        for page in range(PAGES):
+            m[page * mmap.PAGESIZE] = 7
+        m.madvise(mmap.MADV_DONTNEED)
+        for page in range(PAGES):
+            assert m[page * mmap.PAGESIZE] == 0
+            m[page * mmap.PAGESIZE] = 8
+        m.close()
+threads = [threading.Thread(target=work) for _ in range(2)]
+for one in threads: one.start()
+for one in threads: one.join()
+subprocess.run(["/bin/true"])
+if os.fork() == 0:
+    work()
+    os._exit(0)
+os.wait()
+print("done")
+"""
+
+
+def numbers(found: subprocess.CompletedProcess[str]) -> list[int]:
+    """Return accesses, pages, faults, retries and refusals of the device."""
+    text = " ".join(found.stdout.split())
+    line = re.search(r"device: (.*?) refused", text)
+    assert line is not None, found.stdout
+    return [int(one) for one in re.findall(r"[\d,]+\d|\d", line[1].replace(",", "").strip())]
+
+
+@pytest.mark.parametrize("module", [kvm, odp, odp_rwsem, iommu_sva, userptr, xpmem])
+def test_right_driver(module: object, tmp_path: Path) -> None:
+    """A driver that a check has proven is coherent on real memory, faults under way included."""
+    driver = Path(str(getattr(module, "__file__", "")))
+    found = live("--quiet", driver, "--", *python(tmp_path, PROGRAM))
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert found.stderr == ""
+    accesses, pages, faults, *_ = numbers(found)
+    assert min(accesses, pages, faults) > 50
+    assert "STALE" not in found.stdout
+
+
+def test_fault_that_a_section_crosses(tmp_path: Path) -> None:
+    """Without its retry check KVM installs what is gone; the operations are named, and shown."""
+    record = tmp_path / "run.jsonl"
+    found = live("--quiet", "--trace", record, BUGGY, "--", *python(tmp_path, PROGRAM))
+    assert found.returncode == 1
+    assert "done" in found.stdout
+    assert re.search(r"STALE {2}page 0x[0-9a-f]+ of .*, after madvise", found.stdout)
+    assert re.search(r"STALE {2}page 0x[0-9a-f]+ of .*, after munmap", found.stdout)
+    assert "its table translates to frame" in " ".join(found.stdout.split())
+    assert found.stderr.count("after madvise") == 3
+    trace = read_trace(record)
+    assert {"madvise", "munmap"} <= {one.cause for one in trace.stale}
+    assert all(one.start <= one.page < one.end for one in trace.stale)
+    assert all(one.ended >= one.time for one in trace.notified)
+    assert mmunotify("show", record).stdout in found.stdout
+    mmunotify("show", record, "--html", tmp_path / "page.html")
+    assert "STALE  page 0x" in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("                self.spte[page] = None\n", "its table translates"),
+        ("            self.tlb.flush()\n", "its translation cache translates"),
+    ],
+)
+def test_no_invalidation(line: str, says: str, tmp_path: Path) -> None:
+    """A driver without its invalidation, or without its flush, is stale at once."""
+    text = RIGHT.read_text()
+    assert line in text
+    driver = tmp_path / "mutant.py"
+    driver.write_text(text.replace(line, line.replace(line.strip(), "pass"), 1))
+    found = live("--quiet", driver, "--", *python(tmp_path, PROGRAM))
+    assert found.returncode == 1
+    assert says in " ".join(found.stderr.split())
+
+
+def test_no_flush_with_the_cpus(tmp_path: Path) -> None:
+    """An IOMMU that shares the page table has its own cache all the same."""
+    text = Path(iommu_sva.__file__).read_text()
+    line = "        self.tlb.flush_range(rng)\n"
+    assert line in text
+    driver = tmp_path / "mutant.py"
+    driver.write_text(text.replace(line, "        pass\n"))
+    found = live("--quiet", driver, "--", *python(tmp_path, PROGRAM))
+    assert found.returncode == 1
+    assert "its translation cache translates" in " ".join(found.stderr.split())
+
+
+def test_release_that_leaves_something(tmp_path: Path) -> None:
+    """What is translated when the program has ended is stale, if the driver was told of that."""
+    text = RIGHT.read_text()
+    line = "            self.spte.fill(None)\n"
+    driver = tmp_path / "mutant.py"
+    driver.write_text(text.replace(line, "            pass\n"))
+    found = live("--quiet", driver, "--", *python(tmp_path, PROGRAM))
+    assert found.returncode == 1
+    assert "after exit" in found.stderr
+    assert "after madvise" not in found.stderr
+
+
+def test_changes_that_nobody_tells_of(tmp_path: Path) -> None:
+    """A copy on write is no system call: counted, and not held against the driver."""
+    source = """
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+START, SIZE = 0x10000000, 64 * 4096
+address, size = ctypes.c_void_p(START), ctypes.c_size_t(SIZE)
+libc.mmap(address, size, 3, 0x32, -1, ctypes.c_long(0))
+ctypes.memset(START, 1, SIZE)
+if os.fork() == 0:
+    time.sleep(0.6)
+    os._exit(0)
+time.sleep(0.3)  # the device reads what is shared now
+ctypes.memset(START, 2, SIZE)
+libc.madvise(address, size, 4)
+os.wait()
+"""
+    only = ["--range", "10000000-10040000"]
+    found = live("--quiet", *only, Path(kvm.__file__), "--", *python(tmp_path, source))
+    assert found.returncode == 0, found.stdout + found.stderr
+    untold = re.search(r"nobody was told: ([\d,]+)", found.stdout)
+    assert untold is not None
+    assert int(untold[1]) > 0
+
+
+def test_fault_that_fails(tmp_path: Path) -> None:
+    """What the driver asks for and is not there is said at its line; the hooks go on."""
+    body = """
+        class Asking(Driver):
+            def __init__(self, mm):
+                super().__init__(mm)
+                self.spte = Table(mm.pages)
+
+            def invalidate_range_start(self, rng):
+                pass
+
+            def fault(self, page, write):
+                return self.mm.frames[0]
+        """
+    driver = written(tmp_path / "asking.py", body)
+    found = live("--quiet", driver, "--", *python(tmp_path, PROGRAM))
+    assert found.returncode == 1
+    assert "mm.frames is not there: it is a part of the model" in found.stderr
+    assert "return self.mm.frames[0]" in found.stderr
+    assert "the device did nothing more" in found.stdout
+    assert "the command exited with 0" in found.stdout
+
+
+def test_without_device(tmp_path: Path) -> None:
+    """Hooks alone find nothing, and that is said."""
+    found = live("--quiet", "--no-device", BUGGY, "--", *python(tmp_path, PROGRAM))
+    assert found.returncode == 0
+    assert "no device ran" in found.stdout
+    found = live("--quiet", "--no-ptrace", BUGGY, "--", *python(tmp_path, PROGRAM))
+    assert found.returncode == 0
+    assert "no device ran" in found.stdout
