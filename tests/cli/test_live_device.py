@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from tests.cli.command import BUGGY, RIGHT, mmunotify, written
+from tests.cli.command import BUGGY, COMMAND, RIGHT, mmunotify, written
 from tests.cli.test_live import live, python
 
 from mmunotify.drivers import iommu_sva, kvm, odp, odp_rwsem, userptr, xpmem
@@ -165,6 +166,67 @@ def test_fault_that_fails(tmp_path: Path) -> None:
     assert "return self.mm.frames[0]" in found.stderr
     assert "the device did nothing more" in found.stdout
     assert "the command exited with 0" in found.stdout
+
+
+def test_large_range(tmp_path: Path) -> None:
+    """A hook goes through what is there of four gigabytes, and through nothing else."""
+    body = """
+        class Counting(Driver):
+            def __init__(self, mm):
+                super().__init__(mm)
+                self.spte = Table(mm.pages)
+
+            def invalidate_range_start(self, rng):
+                pages = list(rng)
+                if rng.size == 1 << 20 and rng.operation == "madvise":
+                    assert 3 <= len(pages) <= 3 * 512, len(pages)
+                    print("seen")
+                for page in pages:
+                    self.spte[page] = None
+                self.tlb.flush()
+
+            def release(self):
+                self.spte.fill(None)
+                self.tlb.flush()
+
+            def fault(self, page, write):
+                self.spte[page] = self.mm.get_user_page(page, write)
+        """
+    source = """
+import mmap
+flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000  # MAP_NORESERVE
+m = mmap.mmap(-1, 4 << 30, flags=flags)
+for at in (0, 1 << 30, (4 << 30) - 1):
+    m[at] = 1
+m.madvise(mmap.MADV_DONTNEED)
+m.close()
+"""
+    driver = written(tmp_path / "counting.py", body)
+    found = live("--quiet", driver, "--", *python(tmp_path, source))
+    assert "the command exited with 0" in found.stdout
+    assert " failed" not in found.stdout, found.stderr
+    assert "seen" in found.stdout
+
+
+def test_hidden_frames(tmp_path: Path) -> None:
+    """Who may not see frame numbers finds what is gone, and is told what that misses."""
+    drop = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]
+    if shutil.which(drop[0]) is None:
+        pytest.skip("needs setpriv (util-linux)")
+    for driver, code in ((RIGHT, 0), (BUGGY, 1)):
+        command = [
+            *drop,
+            *COMMAND,
+            "live",
+            "--quiet",
+            str(driver),
+            "--",
+            *python(tmp_path, PROGRAM),
+        ]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert found.returncode == code, found.stdout + found.stderr
+        assert "frame numbers are hidden" in found.stdout
+        assert ("translates to a frame that was there" in " ".join(found.stderr.split())) == code
 
 
 def test_without_device(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ class Coherence:
     """What `driver` translates of the pages in `used`, beside a page table.
 
     `told` is given each stale translation, once. `untold` are pages that changed and nobody said.
+    Pages that are translated no more are taken out of `used`.
     """
 
     def __init__(
@@ -55,14 +56,18 @@ class Coherence:
         """After the hooks: the change was over at time `over`."""
         for page in self._pages(rng):
             there = self._table.frame(page)
-            for who, frame in self._translations(page):
+            found = list(self._translations(page))
+            if not found:
+                self._used.discard(page)  # a fault that is under way adds it again
+            for who, frame in found:
                 if frame.number == there:
                     continue
                 if frame.seen >= over:  # it was right then, and has changed again
                     self.untold.add(page)
                     continue
                 has = "nothing" if there is None else f"frame {there:#x}"
-                text = f"{who} translates to {frame.name}, the page table has {has} there"
+                old = "a frame that was there" if self._table.hides_frames else frame.name
+                text = f"{who} translates to {old}, the page table has {has} there"
                 self._tell(page, rng, frame, text)
 
     def released(self) -> None:

@@ -41,7 +41,7 @@ class Only:
                 reached = high
 
     def _names(self, name: str) -> bool:
-        return any(one == name or ("[" not in one and one in name) for one in self.names)
+        return any(one == name or (one in name and name[0] != "[") for one in self.names)
 
 
 ALL = Only()

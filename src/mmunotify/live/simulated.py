@@ -31,6 +31,7 @@ _BRIEF: Final = 0.05  # seconds that an operation waits for the device at most
 _RETRY: Final = 0.0005  # seconds before it tries again
 _TRIES: Final = 200  # before an access is given up
 _USED: Final = 4  # pages of a range that are used before it changes
+_MOST: Final = 2048  # pages that it roams over: all are looked through after each section
 _LOOK: Final = 512  # entries of the page table that are looked through for these
 
 
@@ -97,7 +98,8 @@ class Simulated(Device):
         files: bool,
     ) -> None:
         super().__init__(driver)
-        self.used: set[int] = set()  # pages that it asked the driver for
+        self.used: set[int] = set()  # pages that it asked the driver for, and may have got
+        self.pages = 0  # how many it ever had there
         self.accesses = self.faults = self.retries = self.refusals = 0
         self.not_run = [name for name, daemon in _threads_of(driver) if not daemon]
         self._threads, self._anywhere, self._fails = threads, anywhere, fails
@@ -187,11 +189,13 @@ class Simulated(Device):
             job()
 
     def _roam(self) -> None:
-        found = self._anywhere()
-        if found is not None:
-            pages = self._present(*found)
-            if pages:
-                self.access(self._random.choice(pages), self.pick_write())
+        if len(self.used) >= _MOST:
+            pages = list(self.used)
+        else:
+            found = self._anywhere()
+            pages = self._present(*found) if found is not None else []
+        if pages:
+            self.access(self._random.choice(pages), self.pick_write())
 
     def _cross(self, pages: list[int], crossing: Crossing) -> None:
         *used, crossed = pages
@@ -208,16 +212,23 @@ class Simulated(Device):
     def _counted(self, page: int, write: bool) -> Any:
         """The driver's `fault`."""
         self.faults += 1
-        self.used.add(page)
+        self._note(page)
         try:
             answer = self._served(page, write)
         except Failure:
             self.refusals += 1
             raise
+        finally:
+            self._note(page)
         if answer is RETRY:
             self.retries += 1
             time.sleep(_RETRY)
         return answer
+
+    def _note(self, page: int) -> None:
+        if page not in self.used:
+            self.used.add(page)
+            self.pages += 1
 
     # -- which pages ----------------------------------------------------------------------------
 

@@ -141,7 +141,7 @@ class _Run:
         if not devices:
             yield "no device ran: the hooks were called, and nothing faulted"
             return
-        used = sum(len(one.used) for one in devices)
+        used = sum(one.pages for one in devices)
         accesses, faults = sum(one.accesses for one in devices), sum(one.faults for one in devices)
         retries, refusals = sum(o.retries for o in devices), sum(o.refusals for o in devices)
         yield (
