@@ -88,7 +88,7 @@ class Watched:
             self.device.stop()
         self._on_behalf_of(None, self._release)
         if self.device is not None:
-            self.device.end()
+            self.device.end()  # the driver may have needed its own threads
         if self.table is not None:
             self.table.close()
 
@@ -96,6 +96,13 @@ class Watched:
         """The monitor waits for a hook no longer: the driver is told nothing more."""
         self._recording.note(f"{found.error}; nothing later was told, nor is it in the record")
         self._fails(found)
+        self._rests()
+
+    def _rests(self) -> None:
+        """The driver is told nothing more, so nothing may be asked of it."""
+        self._broken = self.mm.exits = True
+        if self.device is not None:
+            self.device.end()
 
     def _fails(self, found: HookError) -> None:
         self._recording.fails(HookError(self.driver, found.hook, found.range, found.error))
@@ -174,7 +181,7 @@ class Watched:
             with self.mm.threads.running_for(thread):
                 body(rng)
         except Violation as violation:  # a hook did what the protocol forbids
-            self._broken = True
+            self._rests()
             self._recording.note(f"{violation}; nothing later was told")
             self._fails(HookError(self.driver, "the protocol", rng, violation))
 

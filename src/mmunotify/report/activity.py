@@ -85,8 +85,8 @@ def lasting(trace: Trace) -> list[str]:
     times = sorted(one.ended - one.time for one in trace.notified if one.ended)
     if not times:
         return []
-    median, most = seconds(times[len(times) // 2] / 1e9), seconds(times[-1] / 1e9)
-    return [f"from start to end: {median} at the median, {most} at most"]
+    median, most = times[len(times) // 2] / 1e6, times[-1] / 1e6
+    return [f"from start to end: {median:,.2f} ms at the median, {most:,.2f} ms at most"]
 
 
 def stale_lines(trace: Trace, width: int) -> list[list[str]]:
