@@ -123,6 +123,18 @@ def test_changed_before_the_section() -> None:
     assert len(world.ends()) == 1
 
 
+def test_changed_and_never_told() -> None:
+    """It is counted when all goes away, if not before."""
+    world = World()
+    with world.threads.running():
+        world.coherence.releases()
+        assert not world.coherence.untold
+        world.memory.advise(MADV_DONTNEED)
+        world.coherence.releases()
+    assert world.coherence.untold == {world.page}
+    assert not world.found
+
+
 def test_translation_cache() -> None:
     """A table that was emptied is not enough."""
     world = World()

@@ -32,6 +32,7 @@ def test_faults_of_another_process() -> None:
     pid, goes = child()
     try:
         table = PageTable(pid)
+        assert table.lives()
         assert table.present(first, 4, files=False) == [first]
         shared = table.frame(first)
         if table.hides_frames:
@@ -55,6 +56,7 @@ def test_faults_of_another_process() -> None:
         os.close(goes)
         os.waitpid(pid, 0)
     assert table.frame(first) is None
+    assert not table.lives()
     table.close()
     assert table.frame(first) is None
 

@@ -8,7 +8,7 @@ page was over, was told of the section, and kept it, and the frame is at the pag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from mmunotify.lang.driver import Driver
@@ -47,7 +47,15 @@ class Coherence:
 
     def begins(self, rng: MemoryRange) -> None:
         """Before the hooks: what is not right now has changed, and nobody has told the driver."""
-        for page in self._pages(rng):
+        self._look(self._pages(rng))
+
+    def releases(self) -> None:
+        """The same before the release, of all pages; not where exec has taken them away."""
+        if self._table.lives():
+            self._look(list(self._used))
+
+    def _look(self, pages: Iterable[int]) -> None:
+        for page in pages:
             there = self._table.frame(page)
             if any(frame.number != there for _, frame in self._translations(page)):
                 self.untold.add(page)

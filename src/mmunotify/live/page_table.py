@@ -43,6 +43,10 @@ class PageTable:
         os.close(self._pagemap)
         self._pagemap = -1
 
+    def lives(self) -> bool:
+        """Whether the memory is there yet: exec and the end of the last thread take it away."""
+        return self._pagemap >= 0 and bool(os.pread(self._pagemap, 8, 0))
+
     def frame(self, page: int) -> int | None:
         """The number of the frame at a page, None if the entry is not present."""
         return self._frame(page, *self._entries(page, 1))

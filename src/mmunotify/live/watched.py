@@ -158,6 +158,8 @@ class Watched:
             self.coherence.ends(told, over)
 
     def _release(self, _: None) -> None:
+        if self.coherence is not None:
+            self.coherence.releases()
         self.mm.notifiers.release()
         if self.coherence is not None:
             self.coherence.released()
