@@ -1,4 +1,4 @@
-"""`mmunotify live FILE[:Class] -- COMMAND`: a driver's hooks, called for a program's memory.
+"""`mmunotify live FILE[:Class] -- COMMAND`: a driver and a device on a program's real memory.
 
 Invariant: a wrong request is refused before the command is started.
 """

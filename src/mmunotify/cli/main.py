@@ -41,7 +41,7 @@ _VERBS = {
     "litmus": "run small programs on the model and on a real guest",
     "conform": "hold the model against the running kernel, operation by operation",
     "trace": "record what the running kernel invalidates",
-    "live": "call a driver's hooks for the memory operations of a running program",
+    "live": "run a driver and a device on the memory of a running program",
     "doctor": "tell what this machine permits",
 }
 _EXAMPLES = """examples:
