@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -146,6 +147,37 @@ os.wait()
     untold = re.search(r"nobody was told: ([\d,]+)", found.stdout)
     assert untold is not None
     assert int(untold[1]) > 0
+
+
+def test_files_are_not_written_to(tmp_path: Path) -> None:
+    """A device of a range of a file reads there, and the file stays as it is."""
+    data = tmp_path / "data.bin"
+    data.write_bytes(b"x" * (64 << 12))
+    with data.open("rb") as file:
+        os.fsync(file.fileno())  # else it is dirty already
+    before = data.stat().st_mtime_ns
+    source = f"""
+import mmap, time
+with open({str(data)!r}, "r+b") as file:
+    m = mmap.mmap(file.fileno(), 0)
+for at in range(0, len(m), 4096):
+    assert m[at] == 120
+time.sleep(0.5)
+dirty = False
+for line in open("/proc/self/smaps"):
+    if "-" in line.split()[0]:
+        ours = line.rstrip().endswith("data.bin")
+    elif ours and line.split(":")[0] in ("Shared_Dirty", "Private_Dirty"):
+        dirty = dirty or int(line.split()[1]) > 0
+m.close()
+raise SystemExit(dirty)
+"""
+    words = ["--quiet", "--range", "data.bin"]
+    found = live(*words, Path(kvm.__file__), "--", *python(tmp_path, source))
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "the command exited with 0" in found.stdout
+    assert numbers(found)[0] > 10
+    assert data.stat().st_mtime_ns == before
 
 
 def test_fault_that_fails(tmp_path: Path) -> None:

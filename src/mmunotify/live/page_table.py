@@ -55,12 +55,11 @@ class PageTable:
         """As `frame`, but None, too, where the page is shared and a write would have to copy it."""
         [entry] = self._entries(page, 1)
         found = self._frame(page, entry)
-        return None if write and not entry & (_EXCLUSIVE | _FILE) else found
+        return None if write and not entry & _EXCLUSIVE else found
 
-    def is_exclusive(self, page: int) -> bool:
-        """Whether the frame is there, and mapped nowhere else."""
-        [entry] = self._entries(page, 1)
-        return bool(entry & _PRESENT and entry & _EXCLUSIVE)
+    def is_file(self, page: int) -> bool:
+        """Whether what is there belongs to a file, or to memory that processes share."""
+        return bool(self._entries(page, 1)[0] & _FILE)
 
     def present(self, first: int, count: int, files: bool) -> list[int]:
         """Return the pages that are there, of anonymous memory, with `files` others too."""

@@ -29,7 +29,6 @@ __all__ = ["Crossing", "DeviceThreads", "Simulated"]
 _IDLE: Final = 0.002  # seconds between two accesses of its own
 _BRIEF: Final = 0.05  # seconds that an operation waits for the device at most
 _RETRY: Final = 0.0005  # seconds before it tries again
-_TRIES: Final = 200  # before an access is given up
 _USED: Final = 4  # pages of a range that are used before it changes
 _MOST: Final = 2048  # pages that it roams over: all are looked through after each section
 _LOOK: Final = 512  # entries of the page table that are looked through for these
@@ -155,6 +154,10 @@ class Simulated(Device):
         """As in a check, at random."""
         return not self.driver.tlb.distinguishes_writes or self._random.random() < 0.5
 
+    def _writes(self, page: int) -> bool:
+        """Whether to write: never to a file, which would become dirty."""
+        return self.pick_write() and not self._real.table.is_file(page)
+
     def use(self, _page: int, _write: bool) -> None:
         """The access itself: whether it was to the right frame is found out after the section."""
         self.accesses += 1
@@ -195,15 +198,16 @@ class Simulated(Device):
             found = self._anywhere()
             pages = self._present(*found) if found is not None else []
         if pages:
-            self.access(self._random.choice(pages), self.pick_write())
+            page = self._random.choice(pages)
+            self.access(page, self._writes(page))
 
     def _cross(self, pages: list[int], crossing: Crossing) -> None:
         *used, crossed = pages
         try:
             for page in used:
-                self.access(page, self.pick_write())
+                self.access(page, self._writes(page))
             self._real.crossing = crossing
-            self.fault(crossed, self.pick_write())
+            self.fault(crossed, self._writes(crossed))
         finally:
             self._real.crossing = None
             crossing.reached.set()
