@@ -1,8 +1,9 @@
 """`OpenMm`: what a driver takes for its `mm` when its pages are those of a running program.
 
 A model has a few pages and threads and small counters; a program has as many as it likes. So tables
-over the pages hold a value for every page there may be, and counters are not bounded.
-Invariant: a page that nobody has written has the value that its table was made with.
+over the pages hold a value for every page there may be, and counters are not bounded. Frames are
+those of the real page table, if there is one.
+Invariant: what belongs to the model alone is not there, and whoever asks for it is told so.
 """
 
 from __future__ import annotations

@@ -180,6 +180,8 @@ class Recording:
     def _noted(self) -> Iterator[str]:
         for text, times in self._notes.items():
             yield text if times == 1 else f"{text} ({times:,} times)"
+        if self.stale_count > _STALE:
+            yield f"stale translations: {self.stale_count:,}, of which {_STALE:,} were kept"
 
     def _hooks(self) -> Iterator[str]:
         for hook in CALLED:
