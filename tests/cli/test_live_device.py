@@ -130,16 +130,17 @@ START, SIZE = 0x10000000, 64 * 4096
 address, size = ctypes.c_void_p(START), ctypes.c_size_t(SIZE)
 libc.mmap(address, size, 3, 0x32, -1, ctypes.c_long(0))
 ctypes.memset(START, 1, SIZE)
-waits, goes = os.pipe()
-if os.fork() == 0:
+for number in range(20):
+    waits, goes = os.pipe()
+    if os.fork() == 0:
+        os.close(goes)
+        os.read(waits, 1)
+        os._exit(0)
+    time.sleep(0.05)  # the device reads what is shared now
+    ctypes.memset(START, number, SIZE)
     os.close(goes)
-    os.read(waits, 1)
-    os._exit(0)
-time.sleep(0.5)  # the device reads what is shared now
-ctypes.memset(START, 2, SIZE)
+    os.wait()
 libc.madvise(address, size, 4)
-os.close(goes)
-os.wait()
 """
     only = ["--range", "10000000-10040000"]
     found = live("--quiet", *only, Path(kvm.__file__), "--", *python(tmp_path, source))
