@@ -26,9 +26,10 @@ from bench.options import Options
 from bench.table import Table
 
 from mmunotify import AddressSpace, RegistrationCache
+from mmunotify.kernel.system_call import Syscall
 from mmunotify.live.memory import Extent
 from mmunotify.live.operations import OPERATIONS, Kind
-from mmunotify.live.scratch import FIRED, Scratch
+from mmunotify.live.scratch import Scratch
 
 __all__ = ["CHILD", "child", "measure"]
 
@@ -117,7 +118,7 @@ def _punch(libc: _Libc, memory: Scratch) -> None:
 
 _CASES = (
     _Case("munmap", Kind.ANONYMOUS, _on("munmap")),
-    _Case("munmap, system call by hand", Kind.ANONYMOUS, lambda _, m: FIRED["munmap"](m)),
+    _Case("munmap, system call by hand", Kind.ANONYMOUS, lambda _, m: m.call(Syscall.MUNMAP)),
     _Case("mmap(MAP_FIXED) over it", Kind.ANONYMOUS, _over),
     _Case("mremap away", Kind.ANONYMOUS, _away),
     _Case("mremap(MREMAP_FIXED) onto it", Kind.ANONYMOUS, _onto),

@@ -10,10 +10,14 @@ import sys
 import pytest
 
 from mmunotify.cli.main import main
+from mmunotify.live import selftest
+from mmunotify.live.ways import WAYS
 
 PROGRAM = """
 import contextlib, io, os
 from mmunotify.cli.main import main
+from mmunotify.live import selftest
+from mmunotify.live.ways import WAYS
 with contextlib.redirect_stdout(io.StringIO()):
     main(["doctor", "--json"])  # loads what the other user may not be able to read
 os.setgroups([])
@@ -51,9 +55,32 @@ def test_another_user() -> None:
     assert all(one["fix"] for one in found.values() if not one["permitted"])
 
 
-def test_matrix(capsys: pytest.CaptureFixture[str]) -> None:
-    """A line for each operation, with what was measured."""
+def test_matrix(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row for each way and kinds of memory alike, with what was measured, and an account."""
+    few = [way for way in WAYS if way.operation in ("munmap", "madv_dontneed", "write")]
+    monkeypatch.setattr(selftest, "WAYS", few)
     assert main(["doctor", "--matrix"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0].split()[:4] == ["operation", "memory", "explicit", "userfaultfd"]
-    assert any(line.split()[:4] == ["munmap", "anonymous", "before", "ordered"] for line in shown)
+    assert shown[0].split()[2:5] == ["memory", "explicit", "userfaultfd"]
+    rows = [line.split() for line in shown]
+    assert shown[1] == "munmap"
+    assert ["by", "hand", "a", "(-)", "ordered", "validated", "before"] in [r[:7] for r in rows]
+    assert ["by", "hand", "usf", "(-)", "ordered", "n/a", "before"] in [r[:7] for r in rows]
+    [account] = [row for row in rows if row[:1] == ["seccomp"]]
+    fired, promised, kept, broken, *_ = map(int, account[1:])
+    assert fired > promised == kept > broken == 0
+    [total] = [line for line in shown if " cells: " in line]
+    assert total.startswith(f"{len(few)} ways, ")
+
+
+def test_matrix_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for programs; standard output has nothing else."""
+    monkeypatch.setattr(selftest, "WAYS", [WAYS[0]])
+    assert main(["doctor", "--matrix", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["audit"]) == {row["monitor"] for row in told["matrix"]}
+    assert {row["way"] for row in told["matrix"]} == {WAYS[0].how}
+    for row in told["matrix"]:
+        assert (row["measured"] is None) == (row["state"] != "measured") == bool(row["note"]) or (
+            row["monitor"] == "explicit"
+        )

@@ -22,7 +22,7 @@ WRITTEN = [page for page in PAGES if page not in GENERATED]
 NOT_RUN = {
     ("README.md", "make run "): "builds the environment that the tests run in; .ci/run does both",
     ("CONTRIBUTING.md", "make run "): "the same",
-    ("live.md", "mmunotify doctor --matrix"): "depends on the machine; tests/cli runs it",
+    ("live.md", "$ mmunotify doctor --matrix"): "depends on the machine; tests/cli runs it",
     ("live.md", "$ mmunotify live"): "addresses and times differ; tests/cli runs it",
     ("kernel.md", "$ mmunotify doctor"): "depends on the machine; tests/cli runs it",
     ("kernel.md", "$ mmunotify trace"): "needs KVM and perf events; tests/cli runs it",

@@ -1,7 +1,7 @@
-"""`changed`: a setting of the kernel with another value for a while.
+"""`changed`: a setting of the kernel with another value for a while; `undone`: what undoes it.
 
-A second process waits on a pipe and writes the old value back when the first one is gone, so the
-setting is restored however this process ends, even when it is killed.
+A second process waits on a pipe and undoes the change when the first one is gone, so it is undone
+however this process ends, even when it is killed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mmunotify.errors import CannotError, Diagnostic
 
-__all__ = ["changed"]
+__all__ = ["changed", "undone"]
 
 _GUARD = """
 import signal, sys
@@ -22,6 +22,8 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print(flush=True)
 sys.stdin.read()
+"""
+_WRITE = """
 with open(sys.argv[1], "w") as file:
     file.write(sys.argv[2])
 """
@@ -30,30 +32,36 @@ with open(sys.argv[1], "w") as file:
 @contextlib.contextmanager
 def changed(path: str, value: str) -> Iterator[None]:
     """Have `value` in the file `path` while the block lasts; raise `CannotError` if it may not."""
-    try:
-        before = Path(path).read_text().strip()
-        guard = subprocess.Popen(
-            [sys.executable, "-S", "-c", _GUARD, path, before],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert guard.stdin is not None
-        assert guard.stdout is not None
-        guard.stdout.read(1)  # it is ready, and no signal ends it any more
-    except OSError as error:
-        raise _cannot(path, error) from None
-    try:
-        Path(path).write_text(value)
+    with contextlib.ExitStack() as stack:
+        try:
+            before = Path(path).read_text().strip()
+            stack.enter_context(undone(_WRITE, path, before))
+            Path(path).write_text(value)
+        except OSError as error:
+            what = f"{path} cannot be changed for a while: {error.strerror}"
+            raise CannotError(Diagnostic("E401", None, what, fix="run it as root")) from None
         yield
-    except PermissionError as error:
-        raise _cannot(path, error) from None
+
+
+@contextlib.contextmanager
+def undone(source: str, *words: str) -> Iterator[None]:
+    """Run `source`, with `words` as sys.argv[1:], after the block or when this process is gone.
+
+    It runs in an interpreter of its own, which has imported sys and no packages. Raises OSError if
+    that cannot be started.
+    """
+    guard = subprocess.Popen(
+        [sys.executable, "-S", "-c", _GUARD + source, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert guard.stdin is not None
+    assert guard.stdout is not None
+    try:
+        guard.stdout.read(1)  # it is ready, and no signal ends it any more
+        yield
     finally:
         guard.stdin.close()
         guard.wait()
         guard.stdout.close()
-
-
-def _cannot(path: str, error: OSError) -> CannotError:
-    what = f"{path} cannot be changed for a while: {error.strerror}"
-    return CannotError(Diagnostic("E401", None, what, fix="run it as root"))

@@ -2,8 +2,8 @@
 
 `pinned`: it puts other pages, or none, behind an address, so that a device which holds the old ones
 is stale. `translating`: it changes page table entries. `copying`: bytes change, or the pages do.
-`memory`: on which kinds it can happen at all. The rows follow the measured matrix of 43 operations;
-the self-test (`live.selftest`) fires them.
+`memory`: on which kinds it can happen at all. How each comes about is in `live.ways`, and the
+self-test (`live.selftest`) tries all of that.
 Invariant: names are unique and are what reports, `allow_uncovered` and monitors call them.
 """
 
@@ -15,7 +15,7 @@ from enum import Enum
 
 from mmunotify.live.guarantee import Need
 
-__all__ = ["OPERATIONS", "Kind", "Operation", "needed", "ordered_by_userfaultfd"]
+__all__ = ["OPERATIONS", "Agent", "Kind", "Operation", "needed", "ordered_by_userfaultfd"]
 
 
 class Kind(Enum):
@@ -25,6 +25,20 @@ class Kind(Enum):
     UNNAMED = "unnamed"  # MAP_SHARED | MAP_ANONYMOUS, as mmap.mmap(-1, n): shared, without a file
     SHARED = "shared"  # memfd, /dev/shm: whoever has the file may change it
     FILE = "file"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Agent(Enum):
+    """Who does an operation. A monitor may hear of it from some and not from others."""
+
+    THROUGH = "the AddressSpace"  # and os.fork, which is as good
+    PROGRAM = "the program's own system call"
+    WORKER = "a worker of io_uring"
+    PROCESS = "another process"
+    KERNEL = "the kernel of its own accord"
+    CPU = "an access"  # by a CPU, or by the kernel on behalf of one
 
     def __str__(self) -> str:
         return self.value

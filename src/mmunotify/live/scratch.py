@@ -1,32 +1,78 @@
-"""`Scratch`: a few pages of memory, and every operation that can be done to them by hand.
+"""`Scratch`: a piece of memory to which operations are done, and what they did to its pages.
 
-Invariant: an operation touches nothing but the scratch pages and what it has made itself.
+Invariant: an operation touches nothing but the scratch memory and what it has made itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 
 from mmunotify.kernel.memory import PAGE, map_pages
 from mmunotify.kernel.system_call import Syscall, system_call
+from mmunotify.live.address_space import AddressSpace
 from mmunotify.live.memory import Extent
 from mmunotify.live.operations import Kind
 
-__all__ = ["FIRED", "PREPARED", "NotFiredError", "Scratch", "page_table_entry", "scratch"]
+__all__ = [
+    "HEAP",
+    "HUGE",
+    "PAGES",
+    "PRIVATE_FILE",
+    "Effect",
+    "NotFiredError",
+    "Scratch",
+    "Shape",
+    "effect_on",
+    "entries_of",
+    "scratch",
+]
 
-_PAGES = 16
-_DONTNEED, _FREE, _REMOVE, _PAGEOUT, _GUARD_INSTALL = 4, 8, 9, 21, 102
-_MAYMOVE, _FIXED, _DONTUNMAP = 1, 2, 4
-_PUNCH_HOLE, _KEEP_SIZE = 2, 1
+_NOHUGEPAGE = 15
+_FORK = 57
+# Of an entry: whether a page is there or in swap, and which. The other bits are no translation.
+_PRESENT, _TRANSLATION = 1 << 63, 3 << 62 | (1 << 55) - 1
+_FRAME = (1 << 55) - 1
 
 
 class NotFiredError(Exception):
-    """The operation cannot be done on this machine, or not by a program; says why."""
+    """The operation cannot be done on this machine, or not by this user; says why."""
+
+
+class Effect(Enum):
+    """What an operation did to the translation of the pages that it was done to."""
+
+    SAME = "same"
+    OTHER = "other"  # another frame is behind an address
+    GONE = "gone"
+    HIDDEN = "there"  # a page, but /proc does not tell this user which
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Shape:
+    """`pages` pages, on a multiple of `align`; `private` of a file, or at the end of the `heap`."""
+
+    pages: int = 16
+    align: int = PAGE
+    private: bool = False
+    heap: bool = False
+
+
+PAGES = Shape()
+HUGE = Shape(512, 512 * PAGE)
+PRIVATE_FILE = Shape(private=True)
+HEAP = Shape(heap=True)
 
 
 class Child:
@@ -35,10 +81,12 @@ class Child:
     def __init__(self) -> None:
         self._running: tuple[int, int] | None = None
 
-    def fork(self) -> None:
-        """Start it."""
+    def fork(self, *, by_hand: bool = False) -> None:
+        """Start it, by `os.fork` or by the system call, of which Python knows nothing."""
         read, write = os.pipe()
-        child = os.fork()
+        # The system call with the interpreter's lock held: the child has no other thread to get
+        # it back from.
+        child = int(ctypes.PyDLL(None).syscall(_FORK)) if by_hand else os.fork()
         if child == 0:
             os.close(write)
             os.read(read, 1)
@@ -56,162 +104,134 @@ class Child:
 
 
 class Scratch:
-    """Memory of one kind, every page written to."""
+    """Memory of one kind, every page written to. `target` is what operations are done to."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, shape: Shape = PAGES) -> None:
         self.kind = kind
-        self.fd = -1
-        if kind is Kind.SHARED:
-            self.fd = os.memfd_create("mmunotify", os.MFD_CLOEXEC)
-            os.truncate(self.fd, _PAGES * PAGE)
-        self.extent = Extent(self.map(), _PAGES * PAGE)
+        self.shape = shape
         self.elsewhere: list[Extent] = []
         self.child = Child()
+        self.undo = contextlib.ExitStack()
+        self.length = shape.pages * PAGE
+        self.fd = self._file()
+        self.extent = self.target = self._first()
         self.touch()
 
     def map(self, at: int | None = None) -> int:
         """Map pages of the same kind, over others if `at` is given."""
-        shared = self.kind is not Kind.ANONYMOUS
-        return map_pages(_PAGES * PAGE, at=at, fd=self.fd, shared=shared)
+        shared = self.kind is not Kind.ANONYMOUS and not self.shape.private
+        return map_pages(self.length, at=at, fd=self.fd, shared=shared)
 
     def more(self) -> Extent:
         """Map pages somewhere else."""
-        found = Extent(self.map(), _PAGES * PAGE)
+        found = Extent(self.map(), self.length)
         self.elsewhere.append(found)
         return found
 
     def touch(self) -> None:
-        """Write to every page that is there."""
-        ctypes.memset(self.extent.address, 1, self.extent.length)
+        """Write to every page that is there; a page of a private file is only read."""
+        if self.shape.private:
+            ctypes.string_at(self.extent.address, self.extent.length)
+        else:
+            ctypes.memset(self.extent.address, 1, self.extent.length)
 
     def call(self, number: int, *rest: int) -> int:
-        """Make a system call on the whole range."""
-        return system_call(number, self.extent.address, self.extent.length, *rest)
+        """Make a system call on the target."""
+        return system_call(number, self.target.address, self.target.length, *rest)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Address and length of the target."""
+        return self.target.address, self.target.length
+
+    @cached_property
+    def mm(self) -> AddressSpace:
+        """An address space through which operations can be done; it hears of no others."""
+        found = AddressSpace(monitors=["explicit"])
+        self.undo.callback(found.close)
+        return found
 
     def close(self) -> None:
-        """Unmap everything that may be left."""
+        """Give back everything that may be left."""
         self.child.end()
-        for extent in (self.extent, *self.elsewhere):
+        self.undo.close()
+        if not self.shape.heap:
+            self.elsewhere.append(self.extent)
+        for extent in self.elsewhere:
             system_call(Syscall.MUNMAP, extent.address, extent.length)
-        if self.fd >= 0:
-            os.close(self.fd)
+
+    def _file(self) -> int:
+        if self.kind is Kind.SHARED:
+            fd = os.memfd_create("mmunotify", os.MFD_CLOEXEC)
+        elif self.kind is Kind.FILE:
+            fd, path = tempfile.mkstemp(prefix="mmunotify-")
+            Path(path).unlink()
+        else:
+            return -1
+        self.undo.callback(os.close, fd)
+        os.truncate(fd, self.length)
+        return fd
+
+    def _first(self) -> Extent:
+        if self.shape.heap:
+            return Extent(_raise_heap(self.length), self.length)
+        align, length = self.shape.align, self.length
+        if align > PAGE:
+            spare = map_pages(length + align, protection=0)
+            at = -(-spare // align) * align
+            system_call(Syscall.MUNMAP, spare, length + align)
+        else:
+            at = None
+        address = self.map(at)
+        with contextlib.suppress(OSError):  # a kernel without huge pages
+            system_call(Syscall.MADVISE, address, length, _NOHUGEPAGE)
+        return Extent(address, length)
 
 
 @contextmanager
-def scratch(kind: Kind) -> Iterator[Scratch]:
+def scratch(kind: Kind, shape: Shape = PAGES) -> Iterator[Scratch]:
     """Give scratch memory and take it away again."""
-    found = Scratch(kind)
+    found = Scratch(kind, shape)
     try:
         yield found
     finally:
         found.close()
 
 
-def _advise(advice: int) -> Callable[[Scratch], None]:
-    def fire(memory: Scratch) -> None:
-        try:
-            memory.call(Syscall.MADVISE, advice)
-        except OSError as error:
-            raise NotFiredError(f"madvise({advice}): {error.strerror}") from error
+def _raise_heap(length: int) -> int:
+    """Make the heap longer; return where its last `length` bytes begin.
 
-    return fire
-
-
-def _move(memory: Scratch) -> None:
-    memory.call(Syscall.MREMAP, memory.extent.length, _MAYMOVE | _FIXED, memory.more().address)
-
-
-def _move_onto(memory: Scratch) -> None:
-    source, size = memory.more(), memory.extent.length
-    flags = _MAYMOVE | _FIXED
-    system_call(Syscall.MREMAP, source.address, size, size, flags, memory.extent.address)
+    The allocator copes with an end that others have moved, and goes on behind it.
+    """
+    libc = ctypes.PyDLL(None)
+    libc.sbrk.restype = ctypes.c_void_p
+    found = libc.sbrk(ctypes.c_long(2 * length))
+    if found in (None, ctypes.c_void_p(-1).value):
+        raise NotFiredError("the heap cannot grow")
+    end = int(found) + 2 * length
+    libc.brk(ctypes.c_void_p(end // PAGE * PAGE))
+    return end // PAGE * PAGE - length
 
 
-def _move_and_keep(memory: Scratch) -> None:
-    size = memory.extent.length
-    at = memory.call(Syscall.MREMAP, size, _MAYMOVE | _DONTUNMAP, 0)
-    memory.elsewhere.append(Extent(at, size))
+def entries_of(extent: Extent, process: int | str = "self") -> tuple[int, ...]:
+    """Return the page table entries as the kernel shows them: which page (to root only), or none.
 
-
-def _process_madvise(memory: Scratch) -> None:
-    words = (ctypes.c_uint64 * 2)(memory.extent.address, memory.extent.length)
-    pidfd = os.pidfd_open(os.getpid())
-    try:
-        vector = ctypes.addressof(words)
-        system_call(Syscall.PROCESS_MADVISE, pidfd, vector, 1, _DONTNEED, 0)
-    except OSError as error:
-        raise NotFiredError("process_madvise takes no MADV_DONTNEED before Linux 6.13") from error
-    finally:
-        os.close(pidfd)
-
-
-def _punch_hole(memory: Scratch) -> None:
-    mode = _PUNCH_HOLE | _KEEP_SIZE
-    system_call(Syscall.FALLOCATE, memory.fd, mode, 0, memory.extent.length)
-
-
-def _fork(memory: Scratch) -> None:
-    memory.child.fork()
-    memory.child.end()
-
-
-def _read_zero_pages(memory: Scratch) -> None:
-    memory.call(Syscall.MADVISE, _DONTNEED)
-    ctypes.string_at(memory.extent.address, memory.extent.length)
-
-
-def _pageout(memory: Scratch) -> None:
-    before = page_table_entry(memory.extent.address)
-    memory.call(Syscall.MADVISE, _PAGEOUT)
-    if page_table_entry(memory.extent.address) == before:
-        raise NotFiredError("without swap space private pages stay where they are")
-
-
-def page_table_entry(address: int, process: int | str = "self") -> bytes:
-    """Read an entry as the kernel shows it: whether a page is there, and which (to root only)."""
+    Bits that are no translation (soft-dirty, mapped once, write-protected) are left out.
+    """
+    count = extent.length // PAGE
     with Path(f"/proc/{process}/pagemap").open("rb", buffering=0) as pagemap:
-        pagemap.seek(address // PAGE * 8)
-        return pagemap.read(8)
+        pagemap.seek(extent.address // PAGE * 8)
+        data = pagemap.read(8 * count)
+    return tuple(
+        int.from_bytes(data[at : at + 8], "little") & _TRANSLATION for at in range(0, 8 * count, 8)
+    )
 
 
-def _not_by_a_program(why: str) -> Callable[[Scratch], None]:
-    def fire(_: Scratch) -> None:
-        raise NotFiredError(why)
-
-    return fire
-
-
-FIRED: MappingProxyType[str, Callable[[Scratch], None]] = MappingProxyType(
-    {
-        "munmap": lambda memory: (memory.call(Syscall.MUNMAP), None)[1],
-        "mmap_fixed": lambda memory: (memory.map(memory.extent.address), None)[1],
-        "mremap": _move,
-        "mremap_onto": _move_onto,
-        "mremap_dontunmap": _move_and_keep,
-        "mremap_shrink": lambda memory: (memory.call(Syscall.MREMAP, PAGE, 0), None)[1],
-        "brk": _not_by_a_program("the end of the heap belongs to the allocator"),
-        "madv_dontneed": _advise(_DONTNEED),
-        "process_madvise": _process_madvise,
-        "madv_remove": _advise(_REMOVE),
-        "madv_free": _advise(_FREE),
-        "madv_guard_install": _advise(_GUARD_INSTALL),
-        "punch_hole": _punch_hole,
-        "ftruncate": lambda memory: os.truncate(memory.fd, 0),
-        "mprotect": lambda memory: (memory.call(Syscall.MPROTECT, 1), None)[1],
-        "madv_pageout": _pageout,
-        "reclaim": _not_by_a_program("the kernel reclaims when it is short of memory"),
-        "madv_collapse": _not_by_a_program("needs a huge page's worth of memory"),
-        "migrate": _not_by_a_program("the kernel migrates when it compacts or balances"),
-        "ksm": _not_by_a_program("ksmd merges in its own time"),
-        "fork": _fork,
-        "cow": Scratch.touch,
-        "zero_page": Scratch.touch,
-        "write": Scratch.touch,
-    }
-)
-"""What does each operation of `live.operations`, by hand, to all of the scratch pages."""
-
-PREPARED: MappingProxyType[str, Callable[[Scratch], None]] = MappingProxyType(
-    {"cow": lambda memory: memory.child.fork(), "zero_page": _read_zero_pages}
-)
-"""What has to be done to them before."""
+def effect_on(before: tuple[int, ...], after: tuple[int, ...]) -> Effect:
+    """Tell what happened to pages that were there: to any, the worst counts."""
+    pairs = [(old, new) for old, new in zip(before, after, strict=True) if old & _PRESENT]
+    if any(not new & _PRESENT for _, new in pairs):
+        return Effect.GONE
+    if any(old != new for old, new in pairs):
+        return Effect.OTHER
+    return Effect.SAME if any(old & _FRAME for old, _ in pairs) else Effect.HIDDEN

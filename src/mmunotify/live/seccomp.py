@@ -67,6 +67,7 @@ CALLS: dict[int, Call] = {
     28: Call("madvise", Event.CLEAR),
     77: Call("ftruncate", Event.CLEAR),
     285: Call("fallocate", Event.CLEAR),
+    329: Call("mprotect", Event.PROTECTION_VMA),  # pkey_mprotect
     440: Call("process_madvise", Event.CLEAR),
 }
 """What the filter stops, by the number that x86-64 gives it; mmap with MAP_FIXED only."""

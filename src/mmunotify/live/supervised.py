@@ -19,6 +19,7 @@ from typing import Any
 from mmunotify.live.guarantee import Guarantee
 from mmunotify.live.guarded import HookError, Worker, print_hook_error
 from mmunotify.live.memory import MemoryRange
+from mmunotify.live.operations import Agent
 from mmunotify.live.runtime import Threads
 from mmunotify.live.seccomp import Stopped, fetch_listener, let_go, receive
 
@@ -37,8 +38,9 @@ _LAUNCH = (
 class Supervised:
     """A running program. `notifier` has hooks of a driver; pages are the program's.
 
-    `guarantees` are of what it does itself, by system calls, to its own memory. The end of a call
-    is not reported: `invalidate_range_end` is called when the same thread is heard of again, or the
+    `guarantees` are of what it does itself, by system calls, to its own memory (`reach`): not of
+    what io_uring, another process or the kernel does to it, and not of execve. The end of a call is
+    not reported: `invalidate_range_end` is called when the same thread is heard of again, or the
     program ends. Children of the program run undisturbed, and unseen. An `on_error` that raises is
     printed, and so is what it was told.
     """
@@ -52,6 +54,7 @@ class Supervised:
         ),
         Guarantee.BEFORE,
     )
+    reach = frozenset({Agent.PROGRAM, Agent.THROUGH})
 
     def __init__(
         self,

@@ -24,7 +24,10 @@ _TOP = (1 << 64) - 1
 
 
 class Kvm:
-    """KVM's notifier on this process. `heard` counts what it was told of watched memory."""
+    """KVM's notifier on this process. `heard` counts what it was told of watched memory.
+
+    `period`: seconds between two looks at what there is.
+    """
 
     name = "kvm"
     guarantees: Mapping[str, Guarantee] = {
@@ -33,8 +36,9 @@ class Kvm:
         if operation.translating and operation.name != "madv_free"
     }
 
-    def __init__(self) -> None:
+    def __init__(self, *, period: float = 0.05) -> None:
         self.heard = 0
+        self.period = period
         self._vm: Vm | None = None
         self._notifications: Notifications | None = None
         self._space: _monitor.Space | None = None
@@ -76,7 +80,7 @@ class Kvm:
         lost = 0
         while not self._stopping:
             # A wake-up for each event costs the program ten times the event; it looks by the clock.
-            self._notifications.wait(0.05)
+            self._notifications.wait(self.period)
             for one in self._notifications.take():
                 self.heard += 1
                 self._space.invalidate(one.start, one.end)
