@@ -7,6 +7,7 @@ however this process ends, even when it is killed.
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from mmunotify.errors import CannotError, Diagnostic
 
-__all__ = ["changed", "undone"]
+__all__ = ["changed", "undone", "write_setting"]
 
 _GUARD = """
 import signal, sys
@@ -36,11 +37,20 @@ def changed(path: str, value: str) -> Iterator[None]:
         try:
             before = Path(path).read_text().strip()
             stack.enter_context(undone(_WRITE, path, before))
-            Path(path).write_text(value)
+            write_setting(path, value)
         except OSError as error:
             what = f"{path} cannot be changed for a while: {error.strerror}"
             raise CannotError(Diagnostic("E401", None, what, fix="run it as root")) from None
         yield
+
+
+def write_setting(path: str, value: str) -> None:
+    """Write a setting; raise OSError. The file is not truncated, which others may be told of."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)
 
 
 @contextlib.contextmanager

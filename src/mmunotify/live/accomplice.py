@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from mmunotify.kernel.memory import PAGE, map_pages
-from mmunotify.kernel.setting import changed
+from mmunotify.kernel.setting import changed, write_setting
 from mmunotify.kernel.system_call import Syscall, system_call
 from mmunotify.live.firing import DONTNEED, PAGEOUT, REMOVE
 from mmunotify.live.memory import Extent
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 KSM_RUN: Final = "/sys/kernel/mm/ksm/run"
-_COMPACT: Final = Path("/proc/sys/vm/compact_memory")
+_COMPACT: Final = "/proc/sys/vm/compact_memory"
 _NODES: Final = Path("/sys/devices/system/node/online")
 _MERGING: Final = 20.0  # seconds that ksmd gets
 _COMPACTIONS: Final = 20
@@ -145,7 +145,7 @@ def compact(memory: Scratch) -> None:
     before = entries_of(memory.target)
     for _ in range(_COMPACTIONS):
         try:
-            _COMPACT.write_text("1")
+            write_setting(_COMPACT, "1")
         except OSError as error:
             raise NotFiredError(f"{_COMPACT} cannot be written: {error.strerror}") from error
         if entries_of(memory.target) != before:

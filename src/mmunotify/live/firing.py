@@ -32,12 +32,16 @@ __all__ = [
     "POPULATE_WRITE",
     "REMOVE",
     "advise",
+    "attach_over",
+    "attached",
     "become_another",
     "become_huge",
     "by_c_library",
     "by_io_uring",
     "call",
+    "detach",
     "end",
+    "first_half",
     "fork",
     "free_lazily",
     "lock",
@@ -49,6 +53,7 @@ __all__ = [
     "move_onto",
     "move_onto_through",
     "nothing",
+    "open_truncated",
     "pageout_without_swap",
     "part",
     "pin",
@@ -57,9 +62,11 @@ __all__ = [
     "read_into",
     "read_zero_pages",
     "reclaimable",
+    "remap_pages",
     "shrink_heap",
     "spawn",
     "touch",
+    "truncate_by_path",
     "write_to_file",
 ]
 
@@ -69,7 +76,9 @@ DONTNEED, FREE, REMOVE, HUGEPAGE, COLD, PAGEOUT = 4, 8, 9, 14, 20, 21
 POPULATE_WRITE, DONTNEED_LOCKED, COLLAPSE, GUARD_INSTALL = 23, 24, 25, 102
 _MAYMOVE, _FIXED, _DONTUNMAP = 1, 2, 4
 _PUNCH_HOLE, _KEEP_SIZE = 2, 1
-_MIGRATE_PAGES = 256
+_MIGRATE_PAGES, _REMAP_FILE_PAGES = 256, 216
+_SHMGET, _SHMAT, _SHMCTL, _SHMDT = 29, 30, 31, 67
+_SHM_REMAP, _IPC_CREAT = 0o40000, 0o1000
 _ANOTHER = "import sys; print('here', flush=True); sys.stdin.read()"
 
 
@@ -122,6 +131,41 @@ def map_over(memory: Scratch) -> None:
 def map_private_over(memory: Scratch) -> None:
     """`mmap(MAP_FIXED)` of private memory."""
     map_pages(memory.target.length, at=memory.target.address)
+
+
+def attach_over(memory: Scratch) -> None:
+    """`shmat(SHM_REMAP)`: a segment of System V over the target."""
+    _attach(memory, _SHM_REMAP)
+
+
+def attached(memory: Scratch) -> None:
+    """Prepare: have a segment of System V instead of the file."""
+    memory.call(Syscall.MUNMAP)
+    _attach(memory, 0)
+    memory.touch()
+
+
+def detach(memory: Scratch) -> None:
+    """`shmdt`."""
+    system_call(_SHMDT, memory.target.address)
+
+
+def _attach(memory: Scratch, flags: int) -> None:
+    segment = system_call(_SHMGET, 0, memory.target.length, _IPC_CREAT | 0o600)
+    try:
+        system_call(_SHMAT, segment, memory.target.address, flags)
+    finally:
+        system_call(_SHMCTL, segment, 0, None)  # it goes when it is detached
+
+
+def first_half(memory: Scratch) -> None:
+    """Prepare: what follows is done to the first half of the pages."""
+    memory.target = Extent(memory.extent.address, memory.extent.length // 2)
+
+
+def remap_pages(memory: Scratch) -> None:
+    """`remap_file_pages`: the pages of the file that come after the target's over it."""
+    system_call(_REMAP_FILE_PAGES, *memory.span, 0, memory.target.length // PAGE, 0)
 
 
 def move(memory: Scratch) -> None:
@@ -199,6 +243,16 @@ def free_lazily(memory: Scratch) -> None:
     reclaimable(memory)
     memory.call(Syscall.MADVISE, FREE)
     reclaimable(memory)
+
+
+def truncate_by_path(memory: Scratch) -> None:
+    """`truncate(2)`."""
+    os.truncate(f"/proc/self/fd/{memory.fd}", 0)
+
+
+def open_truncated(memory: Scratch) -> None:
+    """`open` with O_TRUNC."""
+    os.close(os.open(f"/proc/self/fd/{memory.fd}", os.O_RDWR | os.O_TRUNC))
 
 
 def pageout_without_swap(memory: Scratch) -> None:

@@ -31,10 +31,11 @@ class Kind(Enum):
 
 
 class Agent(Enum):
-    """Who does an operation. A monitor may hear of it from some and not from others."""
+    """Who or what does an operation. A monitor hears of it from some and not from others."""
 
     THROUGH = "the AddressSpace"  # and os.fork, which is as good
     PROGRAM = "the program's own system call"
+    SYSV = "shmat, shmdt or remap_file_pages"  # also a call; the kernel tells no userfaultfd
     WORKER = "a worker of io_uring"
     PROCESS = "another process"
     KERNEL = "the kernel of its own accord"

@@ -43,7 +43,15 @@ _SEND = (3 << 30) | (_RESPONSE.size << 16) | (ord("!") << 8) | 1
 _CONTINUE = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _SET_MODE_FILTER, _NEW_LISTENER = 1, 8
-_MMAP, _MAP_FIXED, _MREMAP_FIXED = 9, 0x10, 2
+_MREMAP_FIXED = 2
+_SHMAT, _SHMDT, _OPENAT2, _O_TRUNC = 30, 67, 437, 0o1000
+# Calls that count only with a flag: which argument that is in, and the flag.
+_WITH_FLAG: Final = {
+    2: (1, _O_TRUNC),  # open
+    9: (3, 0x10),  # mmap, MAP_FIXED
+    _SHMAT: (2, 0o40000),  # SHM_REMAP
+    257: (2, _O_TRUNC),  # openat
+}
 _PIDFD_GETFD = 438
 _CLONE, _FORK, _CLONE3, _PTRACE = 56, 57, 435, 101
 _CLONE_VM = 0x100
@@ -59,18 +67,26 @@ class Call:
 
 
 CALLS: dict[int, Call] = {
-    _MMAP: Call("mmap_fixed", Event.UNMAP),
+    2: Call("ftruncate", Event.CLEAR),  # open with O_TRUNC
+    9: Call("mmap_fixed", Event.UNMAP),
     10: Call("mprotect", Event.PROTECTION_VMA),
     11: Call("munmap", Event.UNMAP),
     12: Call("brk", Event.UNMAP),
     25: Call("mremap", Event.UNMAP),
     28: Call("madvise", Event.CLEAR),
+    _SHMAT: Call("mmap_fixed", Event.UNMAP),  # with SHM_REMAP
+    _SHMDT: Call("munmap", Event.UNMAP),
+    76: Call("ftruncate", Event.CLEAR),  # truncate
     77: Call("ftruncate", Event.CLEAR),
+    85: Call("ftruncate", Event.CLEAR),  # creat
+    216: Call("mmap_fixed", Event.UNMAP),  # remap_file_pages
+    257: Call("ftruncate", Event.CLEAR),  # openat with O_TRUNC
     285: Call("fallocate", Event.CLEAR),
     329: Call("mprotect", Event.PROTECTION_VMA),  # pkey_mprotect
+    _OPENAT2: Call("ftruncate", Event.CLEAR),
     440: Call("process_madvise", Event.CLEAR),
 }
-"""What the filter stops, by the number that x86-64 gives it; mmap with MAP_FIXED only."""
+"""What the filter stops, by the number that x86-64 gives it, and of some only what has a flag."""
 
 
 _COPIES = Call("fork", Event.PROTECTION_PAGE)
@@ -101,14 +117,18 @@ def install_filter(*, traced: bool = False) -> int:
 
 def _program(numbers: Iterable[int] = CALLS, action: int = _USER_NOTIF) -> bytes:
     """struct sock_filter, one after another: code, jump if true, jump if false, operand."""
-    others = [number for number in numbers if number != _MMAP]
-    # The last four: load the flags of mmap, test them, allow, notify.
+    plain = [number for number in numbers if number not in _WITH_FLAG]
+    flagged = 3 * len(_WITH_FLAG)
     lines = [(_LOAD, 0, 0, 4), (_JUMP_EQUAL, 1, 0, _AUDIT_ARCH_X86_64), (_RETURN, 0, 0, _ALLOW)]
     lines.append((_LOAD, 0, 0, 0))
-    for at, number in enumerate(others):
-        lines.append((_JUMP_EQUAL, len(others) - at + 3, 0, number))
-    lines.append((_JUMP_EQUAL, 0, 2, _MMAP))
-    lines += [(_LOAD, 0, 0, 40), (_JUMP_SET, 1, 0, _MAP_FIXED)]
+    for left, number in zip(range(len(plain) + flagged, flagged, -1), plain, strict=True):
+        lines.append((_JUMP_EQUAL, left, 0, number))
+    for left, (number, (argument, flag)) in zip(
+        range(flagged, 0, -3), _WITH_FLAG.items(), strict=True
+    ):
+        lines.append((_JUMP_EQUAL, 0, 2, number))
+        lines.append((_LOAD, 0, 0, 16 + 8 * argument))
+        lines.append((_JUMP_SET, left - 2, left - 3, flag))
     lines += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, action)]
     return b"".join(struct.pack("=HBBI", *line) for line in lines)
 
@@ -166,6 +186,12 @@ def described(
         return call, [] if _creates_no_memory(number, start, tid) else [_ANYTHING]
     if call.name == "brk":
         return call, _cut_off(start, tid)
+    if number == _SHMDT:
+        return call, _attached(start, tid)
+    if number == _SHMAT:
+        return call, [_ANYTHING]  # as long as the segment is
+    if number == _OPENAT2:
+        return call, [_ANYTHING] if (_word(rest[0], tid) or 0) & _O_TRUNC else []
     if call.name in ("mmap_fixed", "mprotect", "munmap", "madvise"):
         return call, [(start, start + length)] if length else []
     if call.name == "mremap":
@@ -173,7 +199,7 @@ def described(
         if rest[1] & _MREMAP_FIXED:
             found.append((rest[2], rest[2] + rest[0]))
         return call, found
-    return call, [_ANYTHING]  # by a descriptor, or by a vector in the program's memory
+    return call, [_ANYTHING]  # by a file, or by a vector in the program's memory
 
 
 def _creates_no_memory(number: int, first: int, tid: int) -> bool:
@@ -182,12 +208,18 @@ def _creates_no_memory(number: int, first: int, tid: int) -> bool:
         return False
     if number == _CLONE:
         return bool(first & _CLONE_VM)
+    flags = _word(first, tid)
+    return flags is None or bool(flags & _CLONE_VM)
+
+
+def _word(address: int, tid: int) -> int | None:
+    """Read a word of a thread's memory; None if the kernel cannot read it either."""
     try:
         with Path(f"/proc/{tid}/mem").open("rb", buffering=0) as memory:
-            memory.seek(first)
-            return bool(int.from_bytes(memory.read(8), "little") & _CLONE_VM)
+            memory.seek(address)
+            return int.from_bytes(memory.read(8), "little")
     except OSError:
-        return True  # nor can the kernel read its arguments
+        return None
 
 
 def _cut_off(end: int, tid: int) -> list[tuple[int, int]]:
@@ -198,6 +230,18 @@ def _cut_off(end: int, tid: int) -> list[tuple[int, int]]:
         return []  # it was killed meanwhile
     first = -(-end // mmap.PAGESIZE) * mmap.PAGESIZE
     return [(first, max(ends))] if end and ends and first < max(ends) else []
+
+
+def _attached(start: int, tid: int) -> list[tuple[int, int]]:
+    """What `shmdt(start)` unmaps: the mapping there, in as many pieces as it may be."""
+    end = start
+    try:
+        for area in sorted(areas_of(tid)):
+            if area[0] == end and area[2].startswith("/SYSV"):
+                end = area[1]
+    except (FileNotFoundError, ProcessLookupError):
+        return []  # it was killed meanwhile
+    return [(start, end)] if end > start else []
 
 
 def let_go(listener: int, stopped: Stopped) -> None:

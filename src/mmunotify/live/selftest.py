@@ -25,7 +25,7 @@ from mmunotify.kernel.system_call import Syscall
 from mmunotify.live.ending import told_of_end
 from mmunotify.live.guarantee import Guarantee
 from mmunotify.live.memory import Extent, MemoryRange
-from mmunotify.live.monitors import Kvm, Monitor, Userfaultfd, Validate
+from mmunotify.live.monitors import Explicit, Kvm, Monitor, Userfaultfd, Validate
 from mmunotify.live.operations import Agent, Kind
 from mmunotify.live.scratch import NotFiredError, Scratch, entries_of, scratch
 from mmunotify.live.supervised import Supervised
@@ -34,7 +34,6 @@ from mmunotify.live.ways import HARMLESS, SETTINGS, WAYS, Way, perform
 __all__ = ["PROBES", "Finding", "Probe", "Reported", "State", "certify"]
 
 _PATIENCE = 1.0  # seconds to wait for the report of a marker
-_EVERYBODY = frozenset(Agent)
 
 
 class State(Enum):
@@ -171,7 +170,7 @@ def _promise(probe: Probe, way: Way) -> tuple[Guarantee, str]:
         return Guarantee.NONE, ""
     promised = probe.promises(way.operation)
     if promised and way.agent not in probe.reach:
-        return Guarantee.NONE, f"it is {way.agent} that does it"
+        return Guarantee.NONE, f"the agent is {way.agent}"
     return promised, ""
 
 
@@ -209,15 +208,14 @@ class Reported:
     `best` is what it can be: a report by a thread for which nobody waits may come in time, or not.
     """
 
-    reach = _EVERYBODY
-
     def __init__(self, monitor: Monitor, best: Guarantee = Guarantee.ORDERED) -> None:
         self.name = monitor.name
+        self.reach = monitor.reach
         self.best = best
         self.monitor = monitor
         self.space = _monitor.Space()
         monitor.start(self.space)
-        self.table = _monitor.Table(self.space, 4)
+        self.table = _monitor.Table(self.space, 8)
 
     def promises(self, operation: str) -> Guarantee:
         """What its table of guarantees says."""
@@ -226,26 +224,38 @@ class Reported:
     def measure(self, way: Way, memory: Scratch) -> Guarantee:
         """Do it, and look the memory up."""
         if self.best < Guarantee.ORDERED:
-            self._catch_up()  # what it still has to tell of before must not count
-        with self._kept(memory.target):
+            with self._markers() as markers:
+                self._catch_up(markers)  # what it still has to tell of before must not count
+        # The markers are there before: where the memory was nothing may be mapped, and unmapped.
+        with self._markers() as markers, self._kept(memory.target):
             _perform_watched(way, memory, self.monitor.unwatch)
             if not self._hit(memory.target):
                 return self.best
-            self._catch_up(until=lambda: not self._hit(memory.target))
+            self._catch_up(markers, until=lambda: not self._hit(memory.target))
             return Guarantee.NONE if self._hit(memory.target) else Guarantee.OBSERVED
 
-    def _catch_up(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Wait until everything is reported that was to be, or `until` is true.
+    @contextlib.contextmanager
+    def _markers(self) -> Iterator[tuple[Scratch, ...]]:
+        """Have memory that is watched, to be unmapped.
 
-        What is reported of a marker comes after that. There is a second one, since the first may
-        have come while the rings of several CPUs were read.
+        What is reported of a marker comes after what was to be reported before. There is a second
+        one, since the first may come while the rings of several CPUs are read.
         """
-        for _ in range(2):
-            with scratch(Kind.ANONYMOUS) as marker, self._kept(marker.target):
-                marker.call(Syscall.MUNMAP)
-                deadline = time.monotonic() + _PATIENCE
-                while self._hit(marker.target) and time.monotonic() < deadline and not until():
-                    time.sleep(0.002)
+        with contextlib.ExitStack() as stack:
+            found = tuple(stack.enter_context(scratch(Kind.ANONYMOUS)) for _ in range(2))
+            for marker in found:
+                stack.enter_context(self._kept(marker.target))
+            yield found
+
+    def _catch_up(
+        self, markers: Iterable[Scratch], until: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Wait until everything is reported that was to be, or `until` is true."""
+        for marker in markers:
+            marker.call(Syscall.MUNMAP)
+            deadline = time.monotonic() + _PATIENCE
+            while self._hit(marker.target) and time.monotonic() < deadline and not until():
+                time.sleep(0.002)
 
     @contextlib.contextmanager
     def _kept(self, extent: Extent) -> Iterator[None]:
@@ -292,8 +302,8 @@ class Reported:
 class Through:
     """Operations through an `AddressSpace`: the start hook must come before their effect."""
 
-    name = "explicit"
-    reach = frozenset({Agent.THROUGH})
+    name = Explicit.name
+    reach = Explicit.reach
 
     def promises(self, operation: str) -> Guarantee:
         """Before, for what goes through it."""
@@ -389,7 +399,7 @@ class Stopping:
 class Asked:
     """A monitor that is asked whether anything has happened."""
 
-    reach = _EVERYBODY
+    reach = Validate.reach
 
     def __init__(self) -> None:
         self.monitor = Validate()

@@ -54,7 +54,7 @@ class Supervised:
         ),
         Guarantee.BEFORE,
     )
-    reach = frozenset({Agent.PROGRAM, Agent.THROUGH})
+    reach = frozenset({Agent.PROGRAM, Agent.THROUGH, Agent.SYSV})
 
     def __init__(
         self,

@@ -108,6 +108,7 @@ def _through(operation: str, how: str, fire: Fire, effect: Effect, **more: Any) 
     return _way(operation, f"AddressSpace.{how}", fire, effect, Agent.THROUGH, **more)
 
 
+_ATTACHED: dict[str, Any] = {"prepare": firing.attached, "memory": frozenset({Kind.SHARED})}
 _PART: dict[str, Any] = {"prepare": part(nothing)}
 _HUGE_PART: dict[str, Any] = {
     "prepare": part(firing.become_huge),
@@ -126,9 +127,16 @@ WAYS: tuple[Way, ...] = (
     _way("munmap", "by the C library", by_c_library("munmap"), _GONE),
     _way("munmap", "by hand", call(Syscall.MUNMAP), _GONE),
     _way("munmap", "of a part", call(Syscall.MUNMAP), _GONE, **_PART),
+    _way("munmap", "shmdt", firing.detach, _GONE, Agent.SYSV, **_ATTACHED),
     _through("munmap", "unmap", lambda m: m.mm.unmap(m.span), _GONE),
     _way("mmap_fixed", "of the same kind", firing.map_over, _GONE),
     _way("mmap_fixed", "private, over a part", firing.map_private_over, _GONE, **_PART),
+    _way("mmap_fixed", "shmat(SHM_REMAP)", firing.attach_over, _GONE, Agent.SYSV),
+    _way(
+        *("mmap_fixed", "remap_file_pages", firing.remap_pages, _OTHER, Agent.SYSV),
+        prepare=firing.first_half,
+        memory=_SHARED,
+    ),
     _way("mremap", "to another address", firing.move, _GONE),
     _through("mremap", "remap", lambda m: m.mm.remap(m.span, onto=m.more().address), _GONE),
     _way("mremap_onto", "of other memory", firing.move_onto, _GONE),
@@ -153,6 +161,8 @@ WAYS: tuple[Way, ...] = (
     _way("punch_hole", "by fallocate", firing.punch_hole, _GONE),
     _way("punch_hole", "by another process", accomplice.punch_by_process, _GONE, Agent.PROCESS),
     _way("ftruncate", "by ftruncate", lambda m: os.truncate(m.fd, 0), _GONE),
+    _way("ftruncate", "by truncate", firing.truncate_by_path, _GONE),
+    _way("ftruncate", "by open(O_TRUNC)", firing.open_truncated, _GONE),
     _way("ftruncate", "by another process", accomplice.truncate_by_process, _GONE, Agent.PROCESS),
     _way("mprotect", "PROT_READ", call(Syscall.MPROTECT, PROT_READ), _SAME),
     _way("mprotect", "PROT_NONE", call(Syscall.MPROTECT, PROT_NONE), _SAME),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from mmunotify import _monitor
 from mmunotify.live.guarantee import Guarantee
 from mmunotify.live.memory import Extent
+from mmunotify.live.operations import Agent
 
 __all__ = ["Explicit"]
 
@@ -19,6 +20,7 @@ class Explicit:
 
     name = "explicit"
     guarantees: Mapping[str, Guarantee] = {}
+    reach = frozenset({Agent.THROUGH})
 
     def start(self, space: _monitor.Space) -> None:
         """Begin; the space does the work."""

@@ -16,7 +16,7 @@ from mmunotify.kernel.kvm import Vm
 from mmunotify.kernel.notifications import Notifications
 from mmunotify.live.guarantee import Guarantee
 from mmunotify.live.memory import Extent
-from mmunotify.live.operations import OPERATIONS
+from mmunotify.live.operations import OPERATIONS, Agent
 
 __all__ = ["Kvm"]
 
@@ -35,6 +35,7 @@ class Kvm:
         for operation in OPERATIONS
         if operation.translating and operation.name != "madv_free"
     }
+    reach = frozenset(Agent)
 
     def __init__(self, *, period: float = 0.05) -> None:
         self.heard = 0

@@ -1,7 +1,7 @@
 """`Monitor`: the small interface of everything that tells what happens to memory.
 
 Invariant: `guarantees` is data and names every operation of `live.operations`; what a monitor does
-not mention it does not report.
+not mention it does not report. A guarantee holds whoever in `reach` does the operation.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Protocol
 from mmunotify import _monitor
 from mmunotify.live.guarantee import Guarantee
 from mmunotify.live.memory import Extent
+from mmunotify.live.operations import Agent
 
 __all__ = ["Monitor"]
 
@@ -21,6 +22,7 @@ class Monitor(Protocol):
 
     name: str
     guarantees: Mapping[str, Guarantee]
+    reach: frozenset[Agent]
 
     def start(self, space: _monitor.Space) -> None:
         """Begin to report to `space`; raise `DiagnosticError` E401 where the machine refuses."""

@@ -20,7 +20,7 @@ from mmunotify.kernel.userfaultfd import Userfaultfd
 from mmunotify.live.guarantee import Guarantee
 from mmunotify.live.mapping import mappings_in
 from mmunotify.live.memory import Extent
-from mmunotify.live.operations import Kind
+from mmunotify.live.operations import Agent, Kind
 from mmunotify.live.pagemap import PRESENT, WPALLOWED, WRITTEN, Wanted, pagemap_scan
 
 __all__ = ["Validate"]
@@ -40,6 +40,7 @@ class Validate:
         ),
         Guarantee.VALIDATED,
     )
+    reach = frozenset(Agent)
 
     def __init__(self) -> None:
         self._uffd: Userfaultfd | None = None
