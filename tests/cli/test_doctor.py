@@ -65,7 +65,7 @@ def test_matrix(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     rows = [line.split() for line in shown]
     assert shown[1] == "munmap"
     assert ["by", "hand", "a", "(-)", "ordered", "validated", "before"] in [r[:7] for r in rows]
-    assert ["by", "hand", "usf", "(-)", "ordered", "n/a", "before"] in [r[:7] for r in rows]
+    assert ["by", "hand", "uvsf", "(-)", "ordered", "n/a", "before"] in [r[:7] for r in rows]
     [account] = [row for row in rows if row[:1] == ["seccomp"]]
     fired, promised, kept, broken, *_ = map(int, account[1:])
     assert fired > promised == kept > broken == 0

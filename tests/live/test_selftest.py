@@ -22,7 +22,7 @@ from mmunotify.live.selftest import PROBES, Finding, Reported, State, certify
 from mmunotify.live.supervised import Supervised
 from mmunotify.live.ways import HARMLESS, SETTINGS, WAYS, Way
 
-KINDS = {"anonymous": (Kind.ANONYMOUS,), "others": (Kind.UNNAMED, Kind.SHARED, Kind.FILE)}
+KINDS = {"anonymous": (Kind.ANONYMOUS,), "others": tuple(Kind)[1:]}
 PRIVILEGED = "root and its capabilities: ksmd, swap, compaction and KVM's tracepoints need them"
 
 

@@ -29,8 +29,8 @@ def test_every_operation_has_a_way() -> None:
     """On each kind of memory that it can happen to, but for what huge pages and nodes need."""
     there = {(way.operation, kind) for way in WAYS for kind in way.memory}
     wanted = {(one.name, kind) for one in OPERATIONS for kind in one.memory}
-    # Files in huge pages are a matter of the file system; COW of a file is of a private mapping.
-    assert wanted - there <= {("madv_collapse", Kind.FILE)}
+    # Files in huge pages are a matter of the file system, and segments are not aligned for them.
+    assert wanted - there == {("madv_collapse", Kind.FILE), ("madv_collapse", Kind.SYSV)}
     assert {operation for operation, _ in there} == {one.name for one in OPERATIONS} | {HARMLESS}
 
 
@@ -55,7 +55,7 @@ def test_what_the_table_says() -> None:
             assert way.effect is Effect.SAME, way
 
 
-@pytest.mark.parametrize("kind", [Kind.ANONYMOUS, Kind.UNNAMED, Kind.SHARED], ids=str)
+@pytest.mark.parametrize("kind", [Kind.ANONYMOUS, Kind.UNNAMED, Kind.SYSV, Kind.SHARED], ids=str)
 def test_a_pin_holds_pages_in_place(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a pinned device need not hear of leaves the pages that it holds where they are."""
     monkeypatch.setattr(accomplice, "_MERGING", 1.0)  # seconds that ksmd tries in vain

@@ -20,7 +20,7 @@ from mmunotify.live.ways import WAYS, Way, announced_settings
 __all__ = ["run"]
 
 _LEGEND = """\
-memory    a private and anonymous, u shared without a file, s shared (memfd), f a file
+memory    a private and anonymous; shared: u without a file, v System V's, s memfd, f a file
 before    the operation waits until the hooks have returned
 ordered   any lookup after the operation has returned knows
 validated found by asking the kernel at every use
@@ -33,7 +33,7 @@ n/a       the monitor does not take such memory
 ?         could not be tried here
 cells     fired: tried and measured; promised: of these; beyond: reported and not promised
 """
-_LETTERS = dict(zip(Kind, "ausf", strict=True))
+_LETTERS = dict(zip(Kind, "auvsf", strict=True))
 _HARMLESS = "nothing has to be told of"
 _MARKS = {State.REFUSED: "n/a", State.PREVENTED: "prevented", State.UNTRIED: "?"}
 _WIDTHS = (36, 8)

@@ -15,6 +15,7 @@ from pathlib import Path
 from mmunotify import _monitor
 from mmunotify.kernel.memory import PAGE, map_pages
 from mmunotify.kernel.ring import ring_madvise
+from mmunotify.kernel.segment import Segment
 from mmunotify.kernel.swap import swap_areas
 from mmunotify.kernel.system_call import Syscall, system_call
 from mmunotify.live.memory import Extent
@@ -33,7 +34,6 @@ __all__ = [
     "REMOVE",
     "advise",
     "attach_over",
-    "attached",
     "become_another",
     "become_huge",
     "by_c_library",
@@ -77,8 +77,6 @@ POPULATE_WRITE, DONTNEED_LOCKED, COLLAPSE, GUARD_INSTALL = 23, 24, 25, 102
 _MAYMOVE, _FIXED, _DONTUNMAP = 1, 2, 4
 _PUNCH_HOLE, _KEEP_SIZE = 2, 1
 _MIGRATE_PAGES, _REMAP_FILE_PAGES = 256, 216
-_SHMGET, _SHMAT, _SHMCTL, _SHMDT = 29, 30, 31, 67
-_SHM_REMAP, _IPC_CREAT = 0o40000, 0o1000
 _ANOTHER = "import sys; print('here', flush=True); sys.stdin.read()"
 
 
@@ -135,27 +133,12 @@ def map_private_over(memory: Scratch) -> None:
 
 def attach_over(memory: Scratch) -> None:
     """`shmat(SHM_REMAP)`: a segment of System V over the target."""
-    _attach(memory, _SHM_REMAP)
-
-
-def attached(memory: Scratch) -> None:
-    """Prepare: have a segment of System V instead of the file."""
-    memory.call(Syscall.MUNMAP)
-    _attach(memory, 0)
-    memory.touch()
+    Segment(memory.target.length, at=memory.target.address)
 
 
 def detach(memory: Scratch) -> None:
     """`shmdt`."""
-    system_call(_SHMDT, memory.target.address)
-
-
-def _attach(memory: Scratch, flags: int) -> None:
-    segment = system_call(_SHMGET, 0, memory.target.length, _IPC_CREAT | 0o600)
-    try:
-        system_call(_SHMAT, segment, memory.target.address, flags)
-    finally:
-        system_call(_SHMCTL, segment, 0, None)  # it goes when it is detached
+    memory.segment.detach(memory.target.address)
 
 
 def first_half(memory: Scratch) -> None:

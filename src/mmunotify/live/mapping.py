@@ -82,6 +82,8 @@ def _mapping(start: int, end: int, shared: bool, inode: int, offset: int, name: 
         kind = Kind.ANONYMOUS
     elif shared and name.startswith("/dev/zero"):
         kind = Kind.UNNAMED
+    elif name.startswith("/SYSV"):
+        kind = Kind.SYSV
     else:
-        kind = Kind.SHARED if name.startswith(("/memfd:", "/dev/shm/", "/SYSV")) else Kind.FILE
+        kind = Kind.SHARED if name.startswith(("/memfd:", "/dev/shm/")) else Kind.FILE
     return Mapping(start, end, kind, name, inode, offset)

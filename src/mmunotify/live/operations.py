@@ -23,6 +23,7 @@ class Kind(Enum):
 
     ANONYMOUS = "anonymous"  # private
     UNNAMED = "unnamed"  # MAP_SHARED | MAP_ANONYMOUS, as mmap.mmap(-1, n): shared, without a file
+    SYSV = "sysv"  # shmget and shmat: shared, without a descriptor
     SHARED = "shared"  # memfd, /dev/shm: whoever has the file may change it
     FILE = "file"
 
@@ -35,7 +36,7 @@ class Agent(Enum):
 
     THROUGH = "the AddressSpace"  # and os.fork, which is as good
     PROGRAM = "the program's own system call"
-    SYSV = "shmat, shmdt or remap_file_pages"  # also a call; the kernel tells no userfaultfd
+    REMAP = "shmat(SHM_REMAP) or remap_file_pages"  # of which the kernel tells no userfaultfd
     WORKER = "a worker of io_uring"
     PROCESS = "another process"
     KERNEL = "the kernel of its own accord"
@@ -48,7 +49,7 @@ class Agent(Enum):
 _ALL = frozenset(Kind)
 _ANONYMOUS = frozenset({Kind.ANONYMOUS})
 _BY_FILE = frozenset({Kind.SHARED, Kind.FILE})
-_NOT_PRIVATE = _BY_FILE | {Kind.UNNAMED}
+_NOT_PRIVATE = _BY_FILE | {Kind.UNNAMED, Kind.SYSV}
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _row("mremap_dontunmap", "mremap(MREMAP_DONTUNMAP)", "association", heard=True),
     _row("mremap_shrink", "mremap to a smaller length", "association", heard=True),
     _row("brk", "brk to a lower end of the heap", "association", heard=True, memory=_ANONYMOUS),
+    _row("shmdt", "shmdt, of System V's memory", "association", memory=frozenset({Kind.SYSV})),
     _row("madv_dontneed", "madvise(MADV_DONTNEED)", "association", heard=True),
     _row("process_madvise", "process_madvise(MADV_DONTNEED)", "association", heard=True),
     _row("madv_remove", "madvise(MADV_REMOVE)", "association", heard=True, memory=_NOT_PRIVATE),

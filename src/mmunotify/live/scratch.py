@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mmunotify.kernel.memory import PAGE, map_pages
+from mmunotify.kernel.segment import Segment
 from mmunotify.kernel.system_call import Syscall, system_call
 from mmunotify.live.address_space import AddressSpace
 from mmunotify.live.memory import Extent
@@ -119,6 +120,8 @@ class Scratch:
 
     def map(self, at: int | None = None) -> int:
         """Map pages of the same kind, over others if `at` is given."""
+        if self.kind is Kind.SYSV:
+            return self.segment.attach(at)
         shared = self.kind is not Kind.ANONYMOUS and not self.shape.private
         return map_pages(self.length, at=at, fd=self.fd, shared=shared)
 
@@ -143,6 +146,11 @@ class Scratch:
     def span(self) -> tuple[int, int]:
         """Address and length of the target."""
         return self.target.address, self.target.length
+
+    @cached_property
+    def segment(self) -> Segment:
+        """What is attached, of System V's memory."""
+        return Segment(self.length)
 
     @cached_property
     def mm(self) -> AddressSpace:
@@ -182,7 +190,7 @@ class Scratch:
             system_call(Syscall.MUNMAP, spare, length + align)
         else:
             at = None
-        address = self.map(at)
+        address = self.segment.address if self.kind is Kind.SYSV else self.map(at)
         with contextlib.suppress(OSError):  # a kernel without huge pages
             system_call(Syscall.MADVISE, address, length, _NOHUGEPAGE)
         return Extent(address, length)

@@ -47,14 +47,14 @@ class Supervised:
 
     guarantees: Mapping[str, Guarantee] = dict.fromkeys(
         (
-            *("munmap", "mmap_fixed", "brk", "mprotect", "process_madvise"),
+            *("munmap", "mmap_fixed", "brk", "shmdt", "mprotect", "process_madvise"),
             *("mremap", "mremap_onto", "mremap_dontunmap", "mremap_shrink"),
             *("madv_dontneed", "madv_remove", "madv_free", "madv_guard_install"),
             *("madv_pageout", "madv_collapse", "punch_hole", "ftruncate"),
         ),
         Guarantee.BEFORE,
     )
-    reach = frozenset({Agent.PROGRAM, Agent.THROUGH, Agent.SYSV})
+    reach = frozenset({Agent.PROGRAM, Agent.THROUGH, Agent.REMAP})
 
     def __init__(
         self,

@@ -84,8 +84,9 @@ def perform(way: Way, memory: Scratch) -> None:
 
 
 _PRIVATE = frozenset({Kind.ANONYMOUS})
-_SHMEM = frozenset({Kind.SHARED, Kind.UNNAMED})
+_SHMEM = frozenset({Kind.SHARED, Kind.UNNAMED, Kind.SYSV})
 _SHARED = _SHMEM | {Kind.FILE}
+_MAPPED = frozenset(Kind) - {Kind.SYSV}  # by mmap
 _MEMORY = {operation.name: operation.memory for operation in OPERATIONS}
 _COMPACTED = Shape(2048)
 _GONE, _OTHER, _SAME = Effect.GONE, Effect.OTHER, Effect.SAME
@@ -108,7 +109,6 @@ def _through(operation: str, how: str, fire: Fire, effect: Effect, **more: Any) 
     return _way(operation, f"AddressSpace.{how}", fire, effect, Agent.THROUGH, **more)
 
 
-_ATTACHED: dict[str, Any] = {"prepare": firing.attached, "memory": frozenset({Kind.SHARED})}
 _PART: dict[str, Any] = {"prepare": part(nothing)}
 _HUGE_PART: dict[str, Any] = {
     "prepare": part(firing.become_huge),
@@ -127,15 +127,14 @@ WAYS: tuple[Way, ...] = (
     _way("munmap", "by the C library", by_c_library("munmap"), _GONE),
     _way("munmap", "by hand", call(Syscall.MUNMAP), _GONE),
     _way("munmap", "of a part", call(Syscall.MUNMAP), _GONE, **_PART),
-    _way("munmap", "shmdt", firing.detach, _GONE, Agent.SYSV, **_ATTACHED),
     _through("munmap", "unmap", lambda m: m.mm.unmap(m.span), _GONE),
-    _way("mmap_fixed", "of the same kind", firing.map_over, _GONE),
+    _way("mmap_fixed", "of the same kind", firing.map_over, _GONE, memory=_MAPPED),
     _way("mmap_fixed", "private, over a part", firing.map_private_over, _GONE, **_PART),
-    _way("mmap_fixed", "shmat(SHM_REMAP)", firing.attach_over, _GONE, Agent.SYSV),
+    _way("mmap_fixed", "shmat(SHM_REMAP)", firing.attach_over, _GONE, Agent.REMAP),
     _way(
-        *("mmap_fixed", "remap_file_pages", firing.remap_pages, _OTHER, Agent.SYSV),
+        *("mmap_fixed", "remap_file_pages", firing.remap_pages, _OTHER, Agent.REMAP),
         prepare=firing.first_half,
-        memory=_SHARED,
+        memory=_SHARED - {Kind.SYSV},
     ),
     _way("mremap", "to another address", firing.move, _GONE),
     _through("mremap", "remap", lambda m: m.mm.remap(m.span, onto=m.more().address), _GONE),
@@ -145,6 +144,7 @@ WAYS: tuple[Way, ...] = (
     _way("mremap_shrink", "to one page", call(Syscall.MREMAP, PAGE, 0), _GONE),
     _through("mremap_shrink", "remap", lambda m: m.mm.remap(m.span, length=PAGE), _GONE),
     _way("brk", "to a lower end", firing.shrink_heap, _GONE, shape=HEAP),
+    _way("shmdt", "by shmdt", firing.detach, _GONE),
     _way("madv_dontneed", "by madvise", advise(firing.DONTNEED), _GONE),
     _way("madv_dontneed", "of a part", advise(firing.DONTNEED), _GONE, **_PART),
     _way("madv_dontneed", "of a part of a huge page", advise(firing.DONTNEED), _GONE, **_HUGE_PART),
@@ -196,7 +196,7 @@ WAYS: tuple[Way, ...] = (
     _way(
         *("madv_collapse", "into a huge page", advise(firing.COLLAPSE), _OTHER),
         prepare=advise(firing.HUGEPAGE),
-        memory=_SHMEM | _PRIVATE,
+        memory=(_SHMEM & _MAPPED) | _PRIVATE,
         shape=HUGE,
     ),
     _way(

@@ -2,9 +2,9 @@
 
 Whatever unmaps, moves or discards watched memory is reported, whoever does it: glibc's own calls,
 system calls made by hand, io_uring, another process. Needs no privilege; with CAP_SYS_PTRACE forks
-are reported as well. What it never reports is in `guarantees`. The kernel tells it nothing where
-System V's shmdt and shmat with SHM_REMAP, or remap_file_pages, take memory away (measured on Linux
-6.18): memory to which these happen is not safe with it.
+are reported as well. What it never reports is in `guarantees`. The kernel does not tell it either
+where shmat with SHM_REMAP or remap_file_pages map something else over watched memory (measured on
+Linux 6.18); where these happen it is no monitor to rely on.
 Invariant: every range that is watched is given back before the descriptor is closed.
 """
 
@@ -28,7 +28,7 @@ class Userfaultfd:
 
     name = "userfaultfd"
     guarantees: Mapping[str, Guarantee] = dict.fromkeys(ordered_by_userfaultfd(), Guarantee.ORDERED)
-    reach = frozenset(Agent) - {Agent.SYSV}
+    reach = frozenset(Agent) - {Agent.REMAP}
 
     def __init__(self) -> None:
         self._native: _monitor.Userfaultfd | None = None
