@@ -16,7 +16,7 @@ from enum import Enum
 from functools import cached_property
 from pathlib import Path
 
-from mmunotify.kernel.memory import PAGE, map_pages
+from mmunotify.kernel.memory import PAGE, PROT_NONE, map_pages
 from mmunotify.kernel.segment import Segment
 from mmunotify.kernel.system_call import Syscall, system_call
 from mmunotify.live.address_space import AddressSpace
@@ -183,17 +183,24 @@ class Scratch:
     def _first(self) -> Extent:
         if self.shape.heap:
             return Extent(_raise_heap(self.length), self.length)
-        align, length = self.shape.align, self.length
-        if align > PAGE:
-            spare = map_pages(length + align, protection=0)
-            at = -(-spare // align) * align
-            system_call(Syscall.MUNMAP, spare, length + align)
-        else:
-            at = None
-        address = self.segment.address if self.kind is Kind.SYSV else self.map(at)
+        address, length = self._mapped(), self.length
         with contextlib.suppress(OSError):  # a kernel without huge pages
             system_call(Syscall.MADVISE, address, length, _NOHUGEPAGE)
         return Extent(address, length)
+
+    def _mapped(self) -> int:
+        """Map the pages where `shape` wants them."""
+        if self.kind is Kind.SYSV:
+            return self.segment.address
+        if self.shape.align == PAGE:
+            return self.map()
+        spare = map_pages(self.length + self.shape.align, protection=PROT_NONE)
+        address = self.map(-(-spare // self.shape.align) * self.shape.align)
+        ends = address + self.length, spare + self.length + self.shape.align
+        for start, end in ((spare, address), ends):
+            if start < end:
+                system_call(Syscall.MUNMAP, start, end - start)
+        return address
 
 
 @contextmanager

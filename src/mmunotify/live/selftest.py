@@ -33,6 +33,7 @@ from mmunotify.live.ways import HARMLESS, SETTINGS, WAYS, Way, perform
 
 __all__ = ["PROBES", "Finding", "Probe", "Reported", "State", "certify"]
 
+_RETRIES = 2  # of what could not be done
 _PATIENCE = 1.0  # seconds to wait for the report of a marker
 
 
@@ -159,9 +160,19 @@ def _found(probe: Probe, way: Way, kind: Kind, note: str) -> Finding:
 def _measured(probe: Probe, way: Way, kind: Kind) -> Guarantee:
     if way.ends:
         return told_of_end(probe.name, way, kind)
-    with scratch(kind, way.shape) as memory:
-        way.prepare(memory)
-        return probe.measure(way, memory)
+    with contextlib.ExitStack() as kept:
+        # Others may come first: khugepaged, the allocator of the heap; and what is compacted is the
+        # kernel's choice. The memory is kept meanwhile, so that the next has other frames.
+        for _ in range(_RETRIES):
+            with contextlib.suppress(NotFiredError):
+                return _once(probe, way, kind, kept)
+        return _once(probe, way, kind, kept)
+
+
+def _once(probe: Probe, way: Way, kind: Kind, kept: contextlib.ExitStack) -> Guarantee:
+    memory = kept.enter_context(scratch(kind, way.shape))
+    way.prepare(memory)
+    return probe.measure(way, memory)
 
 
 def _promise(probe: Probe, way: Way) -> tuple[Guarantee, str]:

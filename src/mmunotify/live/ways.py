@@ -2,7 +2,7 @@
 
 A promise of a monitor is of an operation, and must hold for every way whose agent it reaches.
 Invariant: every operation has a way on each kind of memory that it can happen to, and a way that
-was fired had one of its `effects`, which the page tables show.
+was fired had its `effect`, which the page tables show.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ _SHMEM = frozenset({Kind.SHARED, Kind.UNNAMED, Kind.SYSV})
 _SHARED = _SHMEM | {Kind.FILE}
 _MAPPED = frozenset(Kind) - {Kind.SYSV}  # by mmap
 _MEMORY = {operation.name: operation.memory for operation in OPERATIONS}
-_COMPACTED = Shape(2048)
+_COMPACTED = Shape(4096)
 _GONE, _OTHER, _SAME = Effect.GONE, Effect.OTHER, Effect.SAME
 
 
