@@ -138,7 +138,7 @@ def _tried_with(
             try:
                 stack.enter_context(SETTINGS[setting]())
             except DiagnosticError as error:
-                note = _words(error)
+                note = f"{_words(error)}; {error.diagnostics[0].fix}"
         for way, kind in _pairs(ways, kinds):
             yield _found(probe, way, kind, note)
 
@@ -199,7 +199,9 @@ def _pairs(ways: Iterable[Way], kinds: tuple[Kind, ...]) -> Iterator[tuple[Way, 
 def _words(error: Exception) -> str:
     if isinstance(error, DiagnosticError):
         return error.diagnostics[0].what
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
 
 
 def _perform_watched(way: Way, memory: Scratch, unwatch: Callable[[Extent], None]) -> None:
