@@ -54,6 +54,22 @@ nb::tuple drain(monitor::Space& space) {
   return nb::make_tuple(rows, lost);
 }
 
+using NoteRow = std::tuple<std::int64_t, int, std::uintptr_t, std::uintptr_t>;
+
+nb::tuple take_journal(monitor::Space& space) {
+  bool lost = false;
+  std::vector<monitor::Note> notes;
+  unlocked([&] {
+    notes = space.journal.take(lost);
+    return 0L;
+  });
+  std::vector<NoteRow> rows;
+  rows.reserve(notes.size());
+  for (const auto& [time, event] : notes)
+    rows.emplace_back(time, static_cast<int>(event.kind), event.range.start, event.range.end);
+  return nb::make_tuple(rows, lost);
+}
+
 std::vector<std::uint32_t> reap(Table& table) {
   std::uint32_t slots[256];
   const std::size_t count = table->reap(slots, 256);
@@ -161,6 +177,13 @@ void add_space(nb::module_& module) {
           return 0L;
         });
       }, "Wait until every invalidation that has begun is entered.")
+      .def("keep_journal", [](Space& s) { s.journal.keep(); },
+           "From now on keep what is reported, for an auditor.")
+      .def("take_journal", &take_journal,
+           nb::sig("def take_journal(self) -> tuple[list[tuple[int, int, int, int]], bool]"),
+           "Time, kind and range of each report since the last call, and whether any was lost.")
+      .def_prop_ro("settled", &Space::settled,
+                   "Whether everything done by operations that had begun before is reported.")
       .def("drain", &drain, nb::sig("def drain(self) -> tuple[list[tuple[int, int, int, int, int]]"
                                     ", bool]"))
       .def_prop_ro("event_fd", [](Space& s) { return s.ring.fd(); })

@@ -12,7 +12,8 @@
 
 namespace mmunotify::monitor {
 
-enum class Kind : std::uint8_t { unmap, remap, remove, fork, died, change };
+// What an event is of. `begun` and `ended` are of an explicit operation, and for the journal alone.
+enum class Kind : std::uint8_t { unmap, remap, remove, fork, died, change, begun, ended };
 
 struct Event {
   Kind kind;

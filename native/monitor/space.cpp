@@ -54,9 +54,13 @@ void Space::detach(Table* table) {
 void Space::begin(const Range& range) {
   sections.open(range);
   invalidate(range);
+  journal.note({Kind::begun, range, {}});
 }
 
-void Space::end(const Range& range) { sections.close(range); }
+void Space::end(const Range& range) {
+  journal.note({Kind::ended, range, {}});
+  sections.close(range);
+}
 
 void Space::invalidate(const Range& range) {
   const std::lock_guard hold(mutex_);
@@ -67,6 +71,7 @@ void Space::invalidate(const Range& range) {
 // -- reports -------------------------------------------------------------------------------------
 
 void Space::report(const Event& event) {
+  journal.note(event);
   const bool known = swallow(event);
   if (event.kind == Kind::remove && !known) sections.bury(event.range);
   if (event.kind != Kind::fork) {
@@ -78,8 +83,17 @@ void Space::report(const Event& event) {
 
 void Space::die() {
   gate.dead.store(true, std::memory_order_seq_cst);
+  journal.note({Kind::died, everything, {}});
   invalidate(everything);
   ring.push({Kind::died, everything, {}});
+}
+
+// In this order: an event that the kernel does not count as unread any more has been read, and was
+// read after `working` had been set. The kernel is asked whether or not lookups do (`probes`).
+bool Space::settled() const {
+  const int uffd = gate.fd.load(std::memory_order_acquire);
+  if (uffd >= 0 && changing(uffd) == Changing::yes) return false;
+  return gate.working.load(std::memory_order_seq_cst) == 0;
 }
 
 bool Space::swallow(const Event& event) {
@@ -161,6 +175,7 @@ void Space::start_anew_in_child() {
   new (&mutex_) std::mutex;
   sections.start_anew();
   ring.start_anew();
+  journal.start_anew();
   for (Table* table : tables_)
     if (table != nullptr) table->start_anew();
 }

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "monitor/gate.hpp"
+#include "monitor/journal.hpp"
 #include "monitor/ring.hpp"
 #include "monitor/sections.hpp"
 #include "monitor/table.hpp"
@@ -41,6 +42,9 @@ class Space {
   void report(const Event& event);
   // The monitor is gone: from now on nothing is believed.
   void die();
+  // Whether everything is in the journal that was done by an operation which began to change the
+  // page table before this was called; true as well where there is no monitor that could say no.
+  bool settled() const;
 
   // -- explicit operations; 0 or -errno ----------------------------------------------------------
 
@@ -61,6 +65,7 @@ class Space {
   Gate gate;
   Sections sections;
   Ring ring;
+  Journal journal;
 
  private:
   struct Expected {

@@ -40,6 +40,20 @@ class Space:
     def settle(self) -> None:
         """Wait until every invalidation that has begun is entered."""
 
+    def keep_journal(self) -> None:
+        """From now on keep what is reported, for an auditor."""
+
+    def take_journal(self) -> tuple[list[tuple[int, int, int, int]], bool]:
+        """
+        Time, kind and range of each report since the last call, and whether any was lost.
+        """
+
+    @property
+    def settled(self) -> bool:
+        """
+        Whether everything done by operations that had begun before is reported.
+        """
+
     def drain(self) -> tuple[list[tuple[int, int, int, int, int]], bool]: ...
 
     @property

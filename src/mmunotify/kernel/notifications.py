@@ -50,9 +50,10 @@ class Notifications(Closing):
     """Everything that KVM's notifiers are told about addresses in `[start, end)`.
 
     Open it before the first operation of interest; `take` gives what has come since. `stacks` names
-    the kernel functions that led there. `pages`: size of each CPU's ring, a power of two. `prompt`:
-    an event ends `wait` at once; who takes them now and then anyway does without, which costs the
-    operations less. Raises `CannotError` where tracepoints are not permitted.
+    the kernel functions that led there; without it an event costs the operation a third. `pages`:
+    size of each CPU's ring, a power of two. `prompt`: an event ends `wait` at once; who takes them
+    now and then anyway does without, which costs the operations less. Raises `CannotError` where
+    tracepoints are not permitted.
     """
 
     def __init__(
@@ -77,8 +78,13 @@ class Notifications(Closing):
             filters = dict.fromkeys(names, overlap)
             if aging:
                 filters["kvm_test_age_hva"] = inside
-        self._rings = PerfRings(tracepoints, filters, pages, prompt=prompt)
+        self._rings = PerfRings(tracepoints, filters, pages, prompt=prompt, chains=stacks)
         self._symbols = Symbols() if stacks else None
+
+    @property
+    def named(self) -> bool:
+        """Whether stacks have names: asked for, and not hidden from this user by the kernel."""
+        return bool(self._symbols)
 
     @property
     def lost(self) -> int:

@@ -6,7 +6,6 @@ kernel's rings), or passed over because it is about somebody else's memory.
 
 from __future__ import annotations
 
-import contextlib
 import platform
 import time
 from bisect import bisect_left
@@ -18,9 +17,10 @@ from mmunotify.kernel.cause import cause_of, may_be_foreign
 from mmunotify.kernel.maps import Maps
 from mmunotify.kernel.memory import PAGE
 from mmunotify.kernel.notifications import Notification, Notifications
+from mmunotify.kernel.repeats import Repeats, vms_of
 from mmunotify.trace.record import Activity, Header, Lane, Mapping, Notified, Omitted, Trace
 
-__all__ = ["LIMIT", "Recorder", "vms_of"]
+__all__ = ["LIMIT", "Recorder"]
 
 LIMIT: Final = 200_000
 """How many notifications are kept in full; the rest is counted."""
@@ -53,7 +53,7 @@ class Recorder:
         self._lane: dict[int, int] = {}
         self._vms: dict[int, int] = {}
         self._inherited: dict[int, int] = {}
-        self._repeats: dict[int, tuple[tuple[str, int, int, tuple[str, ...]], int]] = {}
+        self._repeats = Repeats()
         self._stacks: dict[tuple[str, ...], int] = {}
         self._causes: list[str] = []
         self._kept: list[Notified] = []
@@ -126,7 +126,7 @@ class Recorder:
         stack = self._stack(one.stack)
         cause = self._causes[stack]
         lane = self._owner(one, cause)
-        if lane is None or self._is_repeat(one):
+        if lane is None or self._repeats.is_repeat(one, self._vms.get(one.pid, 1)):
             return
         if len(self._kept) >= self._limit:
             calls, pages = self._omitted.get((one.kind, cause), (0, 0))
@@ -170,17 +170,6 @@ class Recorder:
         if found:  # it has gone otherwise, or is another user's
             self._vms[pid] = max(1, found - self._inherited.get(pid, 0))
 
-    def _is_repeat(self, one: Notification) -> bool:
-        """Whether a further VM of the same process was told the same."""
-        vms = self._vms.get(one.pid, 1)
-        if vms == 1:
-            return False
-        what = (one.kind, one.start, one.end, one.stack)
-        last, count = self._repeats.get(one.tid, (None, 0))
-        count = count + 1 if what == last and count < vms else 1
-        self._repeats[one.tid] = (what, count)
-        return count > 1
-
 
 def _any_between(sorted_: list[int], start: int, end: int) -> bool:
     at = bisect_left(sorted_, start)
@@ -192,13 +181,3 @@ def _name_of(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
     except OSError:
         return ""
-
-
-def vms_of(pid: int) -> int:
-    """How many VMs a process has open, as far as this user can see."""
-    found = 0
-    with contextlib.suppress(OSError):
-        for file in Path(f"/proc/{pid}/fd").iterdir():
-            with contextlib.suppress(OSError):  # closed in the meantime
-                found += str(file.readlink()) == "anon_inode:kvm-vm"
-    return found

@@ -18,7 +18,8 @@ from mmunotify.errors import CannotError, Diagnostic, DiagnosticError
 from mmunotify.kernel.interrupts import Interrupts
 from mmunotify.kernel.notifications import Notifications
 from mmunotify.kernel.program import Program, create_notifier, require_program
-from mmunotify.kernel.recorder import LIMIT, Recorder, vms_of
+from mmunotify.kernel.recorder import LIMIT, Recorder
+from mmunotify.kernel.repeats import vms_of
 from mmunotify.kernel.tracee import Tracee
 from mmunotify.trace.record import Notified, Trace
 

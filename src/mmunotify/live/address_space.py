@@ -13,7 +13,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -23,12 +23,13 @@ from mmunotify.errors import DiagnosticError
 from mmunotify.lang.page_range import Event
 from mmunotify.lang.rwsem import RwSem
 from mmunotify.live import refusals
+from mmunotify.live.audit import Allowance, Audit
 from mmunotify.live.dispatcher import Dispatcher
 from mmunotify.live.forks import announce_forks
 from mmunotify.live.guarantee import Guarantee
 from mmunotify.live.guarded import Guard, HookError, guarded, print_hook_error
 from mmunotify.live.memory import PAGE_SIZE, Extent, Memory, MemoryRange, extent_of, pages_of
-from mmunotify.live.monitors import Monitor, Validate, default_monitors, monitor_named
+from mmunotify.live.monitors import Kvm, Monitor, Validate, default_monitors, monitor_named
 from mmunotify.live.notifiers import LiveNotifiers, ThreadTable
 from mmunotify.live.runtime import Threads
 
@@ -93,6 +94,9 @@ class AddressSpace:
         self.pages: Sequence[int] = ()
         self.notifiers = LiveNotifiers(self)
         self.monitors = _started(self._space, monitors)
+        self.auditor = next((one for one in self.monitors if isinstance(one, Kvm)), None)
+        if self.auditor is not None:
+            self.auditor.beside(self.monitors)
         self.validators = tuple(one for one in self.monitors if isinstance(one, Validate))
         announce_forks(self)
         _close_at_exit(self)
@@ -210,22 +214,41 @@ class AddressSpace:
         promised = [m.guarantees.get(operation, Guarantee.NONE) for m in self.monitors]
         return max(promised, default=Guarantee.NONE)
 
-    def watch(self, extent: Extent) -> None:
-        """Have every monitor report what happens to whole pages."""
+    def audit(self) -> Audit:
+        """Return what happened to watched memory up to now, and whether everything was told of.
+
+        Raises `DiagnosticError` E416 if "kvm" is not among the monitors.
+        """
+        self.require_open()
+        if self.auditor is None:
+            raise DiagnosticError(refusals.no_auditor())
+        return self.auditor.audit()
+
+    def watch(self, extent: Extent, allowance: Allowance | None = None) -> None:
+        """Have every monitor report what happens to whole pages.
+
+        A cache has an `allowance`, to which the auditor holds it.
+        """
         done: list[Monitor] = []
         try:
             for monitor in self.monitors:
-                monitor.watch(extent)
-                done.append(monitor)
+                if monitor is not self.auditor:
+                    monitor.watch(extent)
+                    done.append(monitor)
         except DiagnosticError:
             for monitor in done:
                 monitor.unwatch(extent)
             raise
+        if self.auditor is not None:  # it expects reports from now on
+            self.auditor.watch(extent, allowance)
 
-    def unwatch(self, extent: Extent) -> None:
+    def unwatch(self, extent: Extent, allowance: Allowance | None = None) -> None:
         """Have it reported no more, unless others watch it too."""
+        if self.auditor is not None:
+            self.auditor.unwatch(extent, allowance)
         for monitor in self.monitors:
-            monitor.unwatch(extent)
+            if monitor is not self.auditor:
+                monitor.unwatch(extent)
 
     @property
     def space(self) -> _monitor.Space:
@@ -261,8 +284,11 @@ class AddressSpace:
         self._guards.clear()
         for cache in list(self._lapsed):
             cache.lapse()
+        if self.auditor is not None:  # before those that it expects reports from
+            self.auditor.stop()
         for monitor in self.monitors:
-            monitor.stop()
+            if monitor is not self.auditor:
+                monitor.stop()
 
     def __enter__(self) -> AddressSpace:
         return self
@@ -337,7 +363,8 @@ class AddressSpace:
     @contextmanager
     def _fork_section(self) -> Iterator[None]:
         rng = MemoryRange.around(0, _TOP, Event.PROTECTION_PAGE, "fork")
-        with self._entered(), self.threads.running(), self.mmap_lock.read:
+        audited = self.auditor.section(0, _TOP) if self.auditor else nullcontext()
+        with self._entered(), self.threads.running(), self.mmap_lock.read, audited:
             self.notifiers.invalidate_range_start(rng)
             for cache in list(self._lapsed):
                 cache.forked()

@@ -14,6 +14,8 @@ __all__ = [
     "closed",
     "dead_monitor",
     "interrupted",
+    "nameless",
+    "no_auditor",
     "not_a_mapping",
     "not_registered",
     "other_process",
@@ -90,6 +92,30 @@ def second_validating() -> Diagnostic:
         "this address space has a cache that validates",
         "pages are remembered once, not for each cache",
         "AddressSpace(monitors=...)  # one for each cache, or the monitor userfaultfd",
+    )
+
+
+def no_auditor() -> Diagnostic:
+    """An audit is asked for, and nobody audits."""
+    return Diagnostic(
+        "E416",
+        None,
+        "this address space has no auditor",
+        "what monitors miss is known to the kernel, which tells KVM",
+        'AddressSpace(monitors=["explicit", "userfaultfd", "kvm"])  # as root',
+    )
+
+
+def nameless(stacks: bool) -> Diagnostic:
+    """An audit is asked for of an auditor that cannot tell operations apart."""
+    return Diagnostic(
+        "E416",
+        None,
+        "this auditor does not know which operation an invalidation comes from",
+        "the kernel hides the names of its functions (kernel.kptr_restrict)"
+        if stacks
+        else "it was asked to do without call chains",
+        "sysctl kernel.kptr_restrict=1" if stacks else "Kvm()  # not Kvm(stacks=False)",
     )
 
 

@@ -17,6 +17,7 @@ from mmunotify import _monitor
 from mmunotify.errors import DiagnosticError
 from mmunotify.live import refusals
 from mmunotify.live.address_space import AddressSpace
+from mmunotify.live.audit import Allowance
 from mmunotify.live.device import Device
 from mmunotify.live.exclusion import Exclusion
 from mmunotify.live.guarantee import SUFFICIENT, Need
@@ -71,7 +72,8 @@ class RegistrationCache(_monitor.Lookup):
         self.device = device
         self.max_bytes = max_bytes
         covered: frozenset[str] = getattr(device, "covers", frozenset())
-        self._allowed = _known(allow_uncovered) | _known(covered)
+        self._allowance = Allowance(device.name, _known(allow_uncovered))
+        self._allowed = self._allowance.operations | _known(covered)
         self._require_covered([Kind.ANONYMOUS])
         self.table = _monitor.Table(mm.space, capacity)
         self._registrations: list[Registration | None] = [None] * capacity
@@ -174,13 +176,13 @@ class RegistrationCache(_monitor.Lookup):
             self.table.invalidate(extent.address, extent.end)
         slot = self._reserve(extent)
         try:
-            self.mm.watch(extent)
+            self.mm.watch(extent, self._allowance)
             for one in self._validators:
                 one.remember(extent)
             try:
                 registration = Registration(self, slot, self._ask_device(extent), extent)
             except BaseException:
-                self.mm.unwatch(extent)
+                self.mm.unwatch(extent, self._allowance)
                 raise
         except BaseException:
             self.table.forget(slot)
@@ -277,7 +279,7 @@ class RegistrationCache(_monitor.Lookup):
     def _retire(self, registration: Registration) -> None:
         registration.retired = True
         self.device.deregister(registration.key)
-        self.mm.unwatch(registration.extent)
+        self.mm.unwatch(registration.extent, self._allowance)
         if registration.slot >= 0:
             self._registrations[registration.slot] = None
             self.table.forget(registration.slot)
