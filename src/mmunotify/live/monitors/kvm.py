@@ -174,12 +174,11 @@ class Kvm:
             if reports_lost:
                 self._ledger.blind(time.monotonic_ns())
             self._ledger.note(rows, unmapped=lost > 0)
-            if found:
-                # One that was made or closed in between may have been told of a part.
-                before, self._vms = self._vms, max(1, vms_of(self._process))
-                for one in found:
-                    if not self._repeats.is_repeat(one, max(before, self._vms)):
-                        self._ledger.notify(one, foreign=one.pid != self._process)
+            # A VM that was made or closed in between may have been told of a part.
+            before, self._vms = self._vms, max(1, vms_of(self._process))
+            for one in found:
+                if not self._repeats.is_repeat(one, max(before, self._vms)):
+                    self._ledger.notify(one, foreign=one.pid != self._process)
             self._judged = max(until, self._judged)
             self._ledger.close(self._judged)
             if lost or reports_lost:
