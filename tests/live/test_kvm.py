@@ -229,7 +229,8 @@ def test_truthful_monitors_are_clean() -> None:
     assert not found, "\n".join(map(str, found))
     assert audit.clean, str(audit)
     told = counts(audit)
-    assert all(told[name][0] > 50 for name in ("munmap", "mmap_fixed", "madv_dontneed", "mremap"))
+    names = ("munmap", "mmap_fixed", "madv_dontneed", "mremap")
+    assert min(told.get(name, (0, 0))[0] for name in names) > 50, str(told)
     assert told["mprotect"][1] > 50
 
 
@@ -246,7 +247,9 @@ def _at_random(mm: AddressSpace, cache: RegistrationCache, seed: int, steps: int
     def moved() -> None:
         nonlocal memory
         target = Memory(8, PRIVATE)
-        libc.mremap(memory.address, memory.length, memory.length, 3, target.address)
+        size = memory.length
+        with cache.get(memory.span):  # all of it: a part that is watched is a mapping of its own
+            system_call(Syscall.MREMAP, memory.address, size, size, 3, target.address)
         memory = target
 
     def through() -> None:
