@@ -46,7 +46,7 @@ void take(std::array<std::atomic<Value>, most>& places, Value value) {
 
 void watch_forks_of(Space* space) {
   static const int installed = pthread_atfork(nullptr, nullptr, child);
-  if (installed != 0 || !put(spaces, space)) throw std::runtime_error("too many address spaces");
+  if (installed != 0 || !put(spaces, space)) throw std::runtime_error("256 address spaces are alive in this process, which is the most");
 }
 
 void forget_forks_of(Space* space) { take(spaces, space); }

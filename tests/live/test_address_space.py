@@ -374,3 +374,13 @@ def test_threads_register_and_discard(mm: AddressSpace) -> None:
     stop.set()
     discarding.join()
     assert not unpaired
+
+
+def test_hundreds_that_wait_to_be_collected() -> None:
+    """Closed ones count until they are collected, which the next one sees to when it must."""
+    gc.disable()
+    try:
+        for _ in range(300):
+            AddressSpace(monitors=["explicit"]).close()
+    finally:
+        gc.enable()

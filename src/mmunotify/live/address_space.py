@@ -9,6 +9,7 @@ Invariant: a section runs while its thread holds `mmap_lock`, registration holds
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import threading
 import weakref
@@ -77,7 +78,7 @@ class AddressSpace:
         on_error: Callable[[HookError], None] = print_hook_error,
     ) -> None:
         self._process = os.getpid()
-        self._space = _monitor.Space()
+        self._space = _space()
         self._hook_timeout = hook_timeout
         self._on_error = on_error
         self._guards: dict[int, tuple[Any, Guard]] = {}
@@ -430,6 +431,15 @@ class AddressSpace:
             raise DiagnosticError(refusals.other_process(self._process))
         if self._closed:
             raise DiagnosticError(refusals.closed())
+
+
+def _space() -> _monitor.Space:
+    """Return a native space; there is room for as many as are alive, of which cycles may be many."""
+    try:
+        return _monitor.Space()
+    except RuntimeError:
+        gc.collect()
+        return _monitor.Space()
 
 
 def _started(space: _monitor.Space, wanted: Iterable[str | Monitor] | None) -> tuple[Monitor, ...]:
