@@ -434,7 +434,7 @@ class AddressSpace:
 
 
 def _space() -> _monitor.Space:
-    """Return a native space; there is room for as many as are alive, of which cycles may be many."""
+    """Return a native space; closed ones count until Python collects them, if need be here."""
     try:
         return _monitor.Space()
     except RuntimeError:
