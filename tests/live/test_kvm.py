@@ -440,18 +440,18 @@ def test_an_auditor_that_fails_to_tell() -> None:
     told: list[int] = []
 
     def tell(_: Finding) -> None:
-        told.append(mm.audit().found)
+        told.append(audited.audit().found)
         raise ValueError
 
     deaf = Deaf()
-    with space("explicit", deaf, Kvm(on_finding=tell)) as mm:
+    with space("explicit", deaf, Kvm(on_finding=tell)) as audited:
         memory = Memory(4, PRIVATE)
         deaf.deaf.append(Extent(*memory.span))
-        mm.register(Listener(), ranges=[memory.span])
+        audited.register(Listener(), ranges=[memory.span])
         for round_ in (1, 2):
             memory.fill()
             memory.advise(DONTNEED)
-            assert mm.audit().found == round_
+            assert audited.audit().found == round_
     assert sorted(told) == [1, 2]
 
 
