@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from tests.live.raw import PAGE, SHARED, Memory
+from tests.live.side_by_side import side_by_side
 
 from mmunotify import AddressSpace, RegistrationCache
 from mmunotify.lang.page_range import Event
@@ -333,9 +334,11 @@ def test_one_process(mm: AddressSpace, exporter: Exporter) -> None:
 class Memories:
     """Memories of the owner, written and replaced at random, and read by attachers."""
 
-    def __init__(self, cache: RegistrationCache, exporter: Exporter, children: list[Child]) -> None:
+    def __init__(
+        self, cache: RegistrationCache, exporter: Exporter, children: list[Child], seed: int
+    ) -> None:
         self.cache, self.exporter, self.children = cache, exporter, children
-        self.dice = random.Random(20080402)
+        self.dice = random.Random(seed)
         self.memories = [exporter.allocate(PAGE) for _ in range(4)]
         self.stale = self.reads = self.unmaps = 0
 
@@ -395,7 +398,7 @@ def test_random_steps(mm: AddressSpace, tmp_path: Path, steps: int) -> None:
         exporter = stack.enter_context(Exporter(mm, tmp_path / "s", on_stuck=stuck.append))
         children = [stack.enter_context(contextlib.closing(Child(exporter.path))) for _ in range(2)]
         cache = stack.enter_context(RegistrationCache(mm, exporter))
-        memories = Memories(cache, exporter, children)
+        memories = Memories(cache, exporter, children, 20080402)
         for _ in range(steps):
             memories.step()
         assert memories.stale == 0
@@ -410,4 +413,34 @@ def test_random_steps(mm: AddressSpace, tmp_path: Path, steps: int) -> None:
         assert not stuck
     assert not [t for t in threading.enumerate() if t.name == "mmunotify-export"]
     assert not exporter.path.exists()
+    assert len(list(DESCRIPTORS.iterdir())) == before
+
+
+@STEPS
+def test_threads(mm: AddressSpace, tmp_path: Path, steps: int) -> None:
+    """Three threads with an attacher each, which take each other's addresses, and one cache."""
+    gc.collect()
+    mm.start_dispatcher()
+    before = len(list(DESCRIPTORS.iterdir()))
+    stuck: list[Stuck] = []
+    with contextlib.ExitStack() as stack:
+        exporter = stack.enter_context(
+            Exporter(mm, tmp_path / "s", timeout=60, on_stuck=stuck.append)
+        )
+        children = [stack.enter_context(contextlib.closing(Child(exporter.path))) for _ in range(3)]
+        cache = stack.enter_context(RegistrationCache(mm, exporter))
+        everything = [
+            Memories(cache, exporter, [child], seed) for seed, child in enumerate(children)
+        ]
+        side_by_side([one.step for one in everything], steps // 3)
+        assert sum(one.stale for one in everything) == 0
+        assert sum(one.reads for one in everything) > steps // 2
+        assert sum(one.unmaps for one in everything) > steps // 8
+        for memory in [memory for one in everything for memory in one.memories]:
+            mm.unmap(memory)
+        mm.space.settle()
+        mm.poll()
+        assert cache.statistics().registrations == 0
+        assert [child.mapped() for child in children] == [0, 0, 0]
+        assert not stuck
     assert len(list(DESCRIPTORS.iterdir())) == before

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.live.raw import PAGE, PRIVATE, SHARED, Memory, libc, raw
+from tests.live.side_by_side import side_by_side
 
 from mmunotify import AddressSpace, RegistrationCache
 from mmunotify.errors import CannotError, DiagnosticError
@@ -217,13 +218,17 @@ class Regions:
         how = self.dice.choices(range(4), (10, 10, 1, 10))[0]
         if how == 0:
             memory.unmap()
-            self.memories[at] = Memory(2, memory.flags, memory.address)
+            self.memories[at] = Memory(2, memory.flags, self.place(memory))
         elif how == 1:
             self.memories[at] = Memory(2, memory.flags, memory.address)  # MAP_FIXED over it
         elif how == 2:
             memory.advise(REMOVE if memory.flags == SHARED else DONTNEED)
         else:
             self.memories[at] = Memory(2, memory.flags, moved(memory))
+
+    def place(self, memory: Memory) -> int:
+        """Where to map anew what was unmapped."""
+        return memory.address
 
     def fork(self) -> None:
         """Have a child that shares the pages while the parent writes."""
@@ -262,3 +267,40 @@ def test_random_steps(mm: AddressSpace, steps: int) -> None:
         assert cache.statistics().registrations == 0
         assert len(slots._free) == 64
     assert len(list(DESCRIPTORS.iterdir())) == before
+
+
+class Rivals(Regions):
+    """Regions of one thread among others, which take the addresses that it gives up."""
+
+    def place(self, memory: Memory) -> int:
+        """Wherever the kernel likes: what is free is anybody's."""
+        return 0
+
+
+def mappings() -> int:
+    """How many mappings this process has."""
+    return len(Path("/proc/self/maps").read_text().splitlines())
+
+
+@STEPS
+def test_threads(mm: AddressSpace, steps: int) -> None:
+    """Four threads, one guest, one cache: everybody sees its own memory, and nothing is left."""
+    gc.collect()
+    mm.start_dispatcher()
+    before, mapped = len(list(DESCRIPTORS.iterdir())), mappings()
+    with _slots() as slots, RegistrationCache(mm, slots) as cache:
+        everything = [Rivals(slots, cache, seed) for seed in range(4)]
+        side_by_side([regions.step for regions in everything], steps // 4)
+        assert sum(regions.wrong for regions in everything) == 0
+        assert sum(regions.reads for regions in everything) > steps // 3
+        assert sum(regions.forks for regions in everything) > 0
+        assert cache.statistics().invalidations > 100
+        assert cache.statistics().hits > 100
+        for memory in [memory for regions in everything for memory in regions.memories]:
+            memory.unmap()
+        mm.space.settle()
+        mm.poll()
+        assert cache.statistics().registrations == 0
+        assert len(slots._free) == 64
+    assert len(list(DESCRIPTORS.iterdir())) == before
+    assert mappings() < mapped + 20  # stacks and arenas of the threads

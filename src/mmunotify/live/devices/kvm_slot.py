@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from dataclasses import dataclass
 
 from mmunotify.kernel.guest import REFUSED, Access, Guest
@@ -40,8 +41,8 @@ class KvmSlots:
     """A guest with one CPU and room for `slots` registrations (1 to 4,096), keyed by `Slot`.
 
     They share 1.5 GiB of guest addresses evenly; longer memory is refused (E2BIG). Raises
-    `CannotError` where there is no /dev/kvm or it may not be opened. The guest is for one thread at
-    a time. After a fork the child has no virtual machine, as KVM wants it.
+    `CannotError` where there is no /dev/kvm or it may not be opened. Threads may share it: its CPU
+    serves one at a time. After a fork the child has no virtual machine, as KVM wants it.
     """
 
     name = "kvm_slot"
@@ -66,6 +67,7 @@ class KvmSlots:
             Slot(first + index, _FIRST + index * self.window) for index in reversed(range(slots))
         ]
         self._used: set[Slot] = set()
+        self._cpu = threading.Lock()
 
     # -- what a cache calls ---------------------------------------------------------------------
 
@@ -98,13 +100,15 @@ class KvmSlots:
 
         Returns `REFUSED` where the guest may not read.
         """
-        return self._access("read", memory, registration)
+        with self._cpu:
+            return self._access("read", memory, registration)
 
     def write(self, memory: Memory, registration: Registration, value: int) -> bool:
         """Have the guest write that word; tell whether it was let."""
-        refused = self.guest.refused[0]
-        self._access("write", memory, registration, value)
-        return self.guest.refused[0] == refused
+        with self._cpu:
+            refused = self.guest.refused[0]
+            self._access("write", memory, registration, value)
+            return self.guest.refused[0] == refused
 
     def close(self) -> None:
         """Destroy the virtual machine; close the cache before."""
