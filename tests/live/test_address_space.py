@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
+import io
 import mmap
 import os
+import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -384,3 +388,98 @@ def test_hundreds_that_wait_to_be_collected() -> None:
             AddressSpace(monitors=["explicit"]).close()
     finally:
         gc.enable()
+
+
+def test_a_report_that_raises() -> None:
+    """`on_error` is the user's as well: what it raises is printed, and the operation goes on."""
+
+    def fails(_: HookError) -> None:
+        raise KeyError
+
+    class Bad:
+        def invalidate_range_start(self, rng: MemoryRange) -> None:
+            raise ValueError
+
+    memory = Memory(2, PRIVATE)
+    memory.fill()
+    told = io.StringIO()
+    with AddressSpace(on_error=fails) as mm, contextlib.redirect_stderr(told):
+        mm.register(Bad(), ranges=[memory.span])
+        mm.discard(memory.span)
+    assert ctypes.string_at(memory.address, 1) == b"\0"
+    assert "ValueError" in told.getvalue()
+    assert "KeyError" in told.getvalue()
+
+
+@pytest.mark.parametrize("timeout", [None, 10.0])
+def test_registering_within_a_hook(timeout: float | None) -> None:
+    """It would wait for the section that it is in."""
+    found: list[str] = []
+
+    class Nested:
+        def _try(self) -> None:
+            with pytest.raises(DiagnosticError) as caught:
+                space.register(Nested(), ranges=[])
+            found.append(caught.value.diagnostics[0].what)
+            with pytest.raises(DiagnosticError) as caught:
+                space.unregister(self)
+            found.append(caught.value.diagnostics[0].what)
+
+        def invalidate_range_start(self, rng: MemoryRange) -> None:
+            self._try()
+
+        def release(self) -> None:
+            self._try()
+
+    memory = Memory(2, PRIVATE)
+    with AddressSpace(hook_timeout=timeout) as space:
+        nested = Nested()
+        space.register(nested, ranges=[memory.span])
+        space.discard(memory.span)
+        space.unregister(nested)
+    assert found == ["register inside of a section", "unregister inside of a section"] * 2
+
+
+def test_registering_in_a_handler() -> None:
+    """A signal at any moment of an operation or a registration: done, or refused; never stuck."""
+    outcomes: Counter[str] = Counter()
+    memory = Memory(2, PRIVATE)
+
+    class Quiet:
+        """A subscriber."""
+
+    def handle(*_: object) -> None:
+        other = Quiet()
+        try:
+            space.register(other, ranges=[memory.span])
+            space.unregister(other)
+            outcomes["done"] += 1
+        except DiagnosticError as error:
+            outcomes[error.diagnostics[0].code] += 1
+
+    with AddressSpace() as space:
+        before = signal.signal(signal.SIGALRM, handle)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        try:
+            deadline = time.monotonic() + 60
+            while min(outcomes["done"], outcomes["E416"]) < 5 and time.monotonic() < deadline:
+                mine = Quiet()
+                space.register(mine, ranges=[memory.span])
+                space.discard(memory.span)
+                space.unregister(mine)
+                sum(range(20_000))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+    assert set(outcomes) == {"done", "E416"}
+    assert min(outcomes.values()) >= 5
+
+
+def test_one_range_of_several_cannot_be_watched() -> None:
+    """Then none of them is."""
+    good, bad = Memory(2, PRIVATE), Memory(2, PRIVATE)
+    bad.unmap()
+    with AddressSpace() as mm, AddressSpace() as other:
+        with pytest.raises(DiagnosticError, match="E412"):
+            mm.register(object(), ranges=[good.span, bad.span])
+        other.register(object(), ranges=[good.span])  # one userfaultfd a mapping

@@ -107,32 +107,37 @@ class AddressSpace:
     def register(self, notifier: object, *, ranges: Iterable[Memory]) -> None:
         """Subscribe an object with any of the hooks of a driver to what happens to `ranges`.
 
-        Raises `DiagnosticError`: E411 for what has no memory, E412 for what cannot be watched.
+        Raises `DiagnosticError`: E411 for what has no memory, E412 for what cannot be watched, E416
+        within a hook, or a signal's handler that comes into the middle of an operation.
         """
-        self.require_open()
+        self._require_outside("register")
         extents = [pages_of(extent_of(memory)) for memory in ranges]
         if id(notifier) in self._guards:
             raise DiagnosticError(refusals.registered_twice(notifier))
-        for extent in extents:
-            self.watch(extent)
-        guard = guarded(notifier, self, extents, self._on_error, self._hook_timeout)
-        with self.threads.running():
-            self.notifiers.register(guard)
-        self._guards[id(notifier)] = notifier, guard
+        with self._entered():
+            self._watch_all(extents)
+            guard = guarded(notifier, self, extents, self._on_error, self._hook_timeout)
+            with self.threads.running():
+                self.notifiers.register(guard)
+            self._guards[id(notifier)] = notifier, guard
         self.start_dispatcher()
 
     def unregister(self, notifier: object) -> None:
-        """End a subscription: `release` is called, and when this returns no hook runs any more."""
-        self.require_open()
+        """End a subscription: `release` is called, and when this returns no hook runs any more.
+
+        Raises `DiagnosticError` E416 as `register` does.
+        """
+        self._require_outside("unregister")
         found = self._guards.pop(id(notifier), None)
         if found is None:
             raise DiagnosticError(refusals.not_registered(notifier))
         _, guard = found
-        with self.threads.running():
-            self.notifiers.unregister(guard)
-        guard.close()
-        for extent in guard.ranges:
-            self.unwatch(extent)
+        with self._entered():
+            with self.threads.running():
+                self.notifiers.unregister(guard)
+            guard.close()
+            for extent in guard.ranges:
+                self.unwatch(extent)
 
     def clear_young(self, memory: Memory) -> bool:
         """Ask every subscriber whether it used the memory since the last time, and clear that."""
@@ -243,6 +248,18 @@ class AddressSpace:
         if self.auditor is not None:  # it expects reports from now on
             self.auditor.watch(extent, allowance)
 
+    def _watch_all(self, extents: Sequence[Extent]) -> None:
+        """Watch every range, or none."""
+        done: list[Extent] = []
+        try:
+            for extent in extents:
+                self.watch(extent)
+                done.append(extent)
+        except DiagnosticError:
+            for extent in done:
+                self.unwatch(extent)
+            raise
+
     def unwatch(self, extent: Extent, allowance: Allowance | None = None) -> None:
         """Have it reported no more, unless others watch it too."""
         if self.auditor is not None:
@@ -267,8 +284,9 @@ class AddressSpace:
         return self.is_here and not (self._closed or self._space.dead)
 
     def poll(self) -> None:
-        """Tell subscribers now what monitors have seen; a thread does so by itself, too."""
+        """Tell subscribers what has happened by now; a thread does so by itself, too."""
         self.require_open()
+        self._space.settle()
         self._drain()
 
     def close(self) -> None:
@@ -344,9 +362,7 @@ class AddressSpace:
         self, extent: Extent, event: Event, operation: str, beside: Extent | None = None
     ) -> Iterator[None]:
         """Call the start hooks, run the block, call the end hooks; `beside` is a second range."""
-        self.require_open()
-        if self._is_inside():
-            raise DiagnosticError(refusals.recursion(operation))
+        self._require_outside(operation)
         ranges = [
             MemoryRange.around(one.address, one.end, event, operation)
             for one in (extent, beside)
@@ -381,6 +397,11 @@ class AddressSpace:
             yield
         finally:
             mine.depth -= 1
+
+    def _require_outside(self, operation: str) -> None:
+        self.require_open()
+        if self._is_inside():
+            raise DiagnosticError(refusals.recursion(operation))
 
     def _is_inside(self) -> bool:
         return self._inside[self.threads.current()].depth > 0

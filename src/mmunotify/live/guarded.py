@@ -24,7 +24,7 @@ from mmunotify.lang.table import Table
 from mmunotify.live.memory import Extent, MemoryRange
 from mmunotify.live.runtime import Threads
 
-__all__ = ["HOOKS", "Guard", "HookError", "Worker", "guarded", "print_hook_error"]
+__all__ = ["HOOKS", "Guard", "HookError", "Worker", "guarded", "print_hook_error", "tell"]
 
 HOOKS = (
     "invalidate_range_start",
@@ -148,9 +148,9 @@ class Guard(Driver):
         except TimeoutError as error:
             self.stuck = True
             self.worker = None
-            self.report(HookError(self.notifier, hook, rng, error))
+            tell(self.report, HookError(self.notifier, hook, rng, error))
         except Exception as error:  # a hook may raise anything; the operation must go on
-            self.report(HookError(self.notifier, hook, rng, error))
+            tell(self.report, HookError(self.notifier, hook, rng, error))
         return None
 
     def _worker(self) -> Worker:
@@ -190,6 +190,15 @@ def _forward(hook: str) -> Callable[..., Any]:
         return bool(answer) if hook.endswith("young") else None
 
     return forward
+
+
+def tell(report: Callable[[HookError], None], found: HookError) -> None:
+    """Report an error; where that raises, print both: an operation goes on whatever happens."""
+    try:
+        report(found)
+    except Exception as second:
+        print_hook_error(found)
+        print_hook_error(HookError(found.notifier, "on_error", found.range, second))
 
 
 def print_hook_error(found: HookError) -> None:

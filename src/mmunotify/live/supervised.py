@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mmunotify.live.guarantee import Guarantee
-from mmunotify.live.guarded import HookError, Worker, print_hook_error
+from mmunotify.live.guarded import HookError, Worker, print_hook_error, tell
 from mmunotify.live.memory import MemoryRange
 from mmunotify.live.operations import Agent
 from mmunotify.live.runtime import Threads
@@ -145,9 +145,4 @@ class Supervised:
             self._report(hook, rng, error)
 
     def _report(self, hook: str, rng: tuple[MemoryRange, ...], error: BaseException) -> None:
-        found = HookError(self.notifier, hook, rng[0] if rng else None, error)
-        try:
-            self._on_error(found)
-        except Exception as second:  # the thread must live on: without it every call would fail
-            print_hook_error(found)
-            print_hook_error(HookError(self.notifier, "on_error", found.range, second))
+        tell(self._on_error, HookError(self.notifier, hook, rng[0] if rng else None, error))

@@ -280,7 +280,6 @@ def test_unmap_by_others(mm: AddressSpace, exporter: Exporter, child: Child) -> 
     assert child.ask("read", segment.token) is not None
     memory.resize(2 * PAGE)  # no export of the buffer is left
     memory.close()
-    mm.space.settle()  # the report is read, and is entered now
     mm.poll()
     assert child.mapped() == 0
     assert child.ask("read", segment.token) is None
@@ -406,7 +405,6 @@ def test_random_steps(mm: AddressSpace, tmp_path: Path, steps: int) -> None:
         assert memories.unmaps > steps // 8
         for memory in memories.memories:
             mm.unmap(memory)
-        mm.space.settle()  # the report is read, and is entered now
         mm.poll()
         assert cache.statistics().registrations == 0
         assert [child.mapped() for child in children] == [0, 0]
@@ -438,7 +436,6 @@ def test_threads(mm: AddressSpace, tmp_path: Path, steps: int) -> None:
         assert sum(one.unmaps for one in everything) > steps // 8
         for memory in [memory for one in everything for memory in one.memories]:
             mm.unmap(memory)
-        mm.space.settle()
         mm.poll()
         assert cache.statistics().registrations == 0
         assert [child.mapped() for child in children] == [0, 0, 0]

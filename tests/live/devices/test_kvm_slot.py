@@ -117,7 +117,6 @@ def test_taken_back_with_the_cache(
     now = moved(buffer)
     other = Memory(1, PRIVATE, buffer.address)
     write64(other.address, 0x5EC12E7)
-    mm.space.settle()  # the report is read, and is entered now
     mm.poll()
     assert slots.read(buffer.span, slot) == REFUSED
     assert not slots.write(buffer.span, slot, 3)
@@ -262,7 +261,6 @@ def test_random_steps(mm: AddressSpace, steps: int) -> None:
         assert found.hits > 100
         for memory in regions.memories:
             memory.unmap()
-        mm.space.settle()  # the report is read, and is entered now
         mm.poll()
         assert cache.statistics().registrations == 0
         assert len(slots._free) == 64
@@ -298,7 +296,6 @@ def test_threads(mm: AddressSpace, steps: int) -> None:
         assert cache.statistics().hits > 100
         for memory in [memory for regions in everything for memory in regions.memories]:
             memory.unmap()
-        mm.space.settle()
         mm.poll()
         assert cache.statistics().registrations == 0
         assert len(slots._free) == 64
