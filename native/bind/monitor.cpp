@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <memory>
 #include <system_error>
 
@@ -95,6 +96,19 @@ const char* name(monitor::Table::Commit commit) {
     case monitor::Table::Commit::clash: return "clash";
   }
   return "";
+}
+
+// The child runs nothing of Python's, nor of the C library's: another thread may have their locks,
+// or have asked for the interpreter's, which whoever runs Python must then hand over to it.
+long fork_unseen(int reads, int writes) {
+  const long child = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+  if (child == 0) {
+    char byte;
+    syscall(SYS_close, writes);
+    syscall(SYS_read, reads, &byte, 1);
+    syscall(SYS_exit_group, 0);
+  }
+  return child == -1 ? -errno : child;
 }
 
 std::shared_ptr<monitor::Userfaultfd> open_userfaultfd(std::shared_ptr<monitor::Space> space) {
@@ -236,6 +250,11 @@ NB_MODULE(_monitor, module) {
   mmunotify::bind::add_uring(module);
   module.def("extent", &mmunotify::bind::extent, nb::arg("buffer"),
              "Address and length of an object's buffer, and whether it may only be read.");
+  module.def("fork_unseen", [](int reads, int writes) {
+    return mmunotify::bind::unlocked([&] { return mmunotify::bind::fork_unseen(reads, writes); });
+  }, nb::arg("reads"), nb::arg("writes"),
+             "Fork by the system call alone. The child ends when nobody can write to `reads` any more, "
+             "or something is read from it. Returns its number, or minus the error.");
   module.def("closing", &mmunotify::bind::set_closing,
              "The interpreter is about to end: other threads must not come back into it.");
 }

@@ -170,6 +170,11 @@ def extent(buffer: object) -> tuple[int, int, bool]:
     Address and length of an object's buffer, and whether it may only be read.
     """
 
+def fork_unseen(reads: int, writes: int) -> int:
+    """
+    Fork by the system call alone. The child ends when nobody can write to `reads` any more, or something is read from it. Returns its number, or minus the error.
+    """
+
 def closing() -> None:
     """
     The interpreter is about to end: other threads must not come back into it.

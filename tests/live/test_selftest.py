@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +14,14 @@ from tests.live.subject import as_nobody
 
 from mmunotify.cli.main import main
 from mmunotify.kernel.swap import swap_areas
-from mmunotify.live import selftest
+from mmunotify.live import ending, selftest
 from mmunotify.live.accomplice import KSM_RUN
 from mmunotify.live.guarantee import Guarantee
 from mmunotify.live.memory import Extent
 from mmunotify.live.monitors import Userfaultfd
 from mmunotify.live.operations import OPERATIONS, Agent, Kind
-from mmunotify.live.selftest import PROBES, Finding, Reported, State, certify
+from mmunotify.live.scratch import Scratch
+from mmunotify.live.selftest import PROBES, Finding, Reported, State, Stopping, certify
 from mmunotify.live.supervised import Supervised
 from mmunotify.live.ways import HARMLESS, SETTINGS, WAYS, Way
 
@@ -158,6 +160,23 @@ def test_a_lying_monitor_is_caught(
     assert {(one.operation, one.broken) for one in found} == {
         (way.operation, way.operation in lies) for way in ways
     }
+
+
+def test_a_program_that_ends_or_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it was to do is untried, and the self-test goes on."""
+    monkeypatch.setattr(ending, "_SECONDS", 0.2)
+    ways = ways_of("munmap", "mprotect")
+    for what in (signal.SIGKILL, signal.SIGSTOP):
+
+        class Disturbed(Stopping):
+            def measure(self, way: Way, memory: Scratch) -> Guarantee:
+                self.program.process.send_signal(what)  # noqa: B023  used in this round only
+                return super().measure(way, memory)
+
+        found = list(certify([Kind.ANONYMOUS], ways=ways, probes={"seccomp": Disturbed}))
+        assert {one.state for one in found} == {State.UNTRIED}
+        assert len(found) == len(ways)
+        assert all(one.note for one in found)
 
 
 def test_broken_promises_are_shown(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import subprocess
 import sys
 import time
@@ -21,9 +22,9 @@ from mmunotify.live.scratch import NotFiredError, entries_of
 from mmunotify.live.supervised import Supervised
 from mmunotify.live.ways import WAYS, Way
 
-__all__ = ["told_of_end"]
+__all__ = ["answer_of", "told_of_end"]
 
-_SECONDS = 60  # that a program gets to end
+_SECONDS = 60  # that a program gets to end, or to answer
 _PATIENCE = 0.2  # seconds for what is told after an execve
 _PROGRAM = """
 import os, sys
@@ -117,9 +118,8 @@ def _started(
 def _run(process: subprocess.Popen[str], witness: _Witness) -> bool:
     """Have the program do it; tell whether it has become another one, without the memory."""
     assert process.stdin is not None
-    assert process.stdout is not None
     assert process.stderr is not None
-    line = process.stdout.readline()
+    line = answer_of(process)
     if not line:
         problem = (process.stderr.read().strip().splitlines() or ["it has ended"])[-1]
         raise NotFiredError(f"a program with this monitor: {problem}")
@@ -127,8 +127,19 @@ def _run(process: subprocess.Popen[str], witness: _Witness) -> bool:
     witness.extent = Extent(address, length)
     before = entries_of(witness.extent, process.pid)
     print("go", file=process.stdin, flush=True)
-    if not process.stdout.readline():
+    if not answer_of(process):
         return False
     if not any(before) or any(entries_of(witness.extent, process.pid)):
         raise NotFiredError("the memory is still there")
     return True
+
+
+def answer_of(process: subprocess.Popen[str]) -> str:
+    """Return a program's next line, "" if it has ended; kill one that says nothing for a minute."""
+    assert process.stdout is not None
+    poll = select.poll()
+    poll.register(process.stdout, select.POLLIN)
+    if not poll.poll(_SECONDS * 1000):
+        process.kill()
+        raise NotFiredError(f"the program has not answered within {_SECONDS} s")
+    return process.stdout.readline()

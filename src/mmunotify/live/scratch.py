@@ -16,6 +16,7 @@ from enum import Enum
 from functools import cached_property
 from pathlib import Path
 
+from mmunotify import _monitor
 from mmunotify.kernel.memory import PAGE, PROT_NONE, map_pages
 from mmunotify.kernel.segment import Segment
 from mmunotify.kernel.system_call import Syscall, system_call
@@ -38,7 +39,6 @@ __all__ = [
 ]
 
 _NOHUGEPAGE = 15
-_FORK = 57
 # Of an entry: whether a page is there or in swap, and which. The other bits are no translation.
 _PRESENT, _TRANSLATION = 1 << 63, 3 << 62 | (1 << 55) - 1
 _FRAME = (1 << 55) - 1
@@ -85,14 +85,15 @@ class Child:
     def fork(self, *, by_hand: bool = False) -> None:
         """Start it, by `os.fork` or by the system call, of which Python knows nothing."""
         read, write = os.pipe()
-        # The system call with the interpreter's lock held: the child has no other thread to get
-        # it back from.
-        child = int(ctypes.PyDLL(None).syscall(_FORK)) if by_hand else os.fork()
+        child = _monitor.fork_unseen(read, write) if by_hand else os.fork()
         if child == 0:
             os.close(write)
             os.read(read, 1)
             os._exit(0)
         os.close(read)
+        if child < 0:
+            os.close(write)
+            raise OSError(-child, os.strerror(-child))
         self._running = child, write
 
     def end(self) -> None:

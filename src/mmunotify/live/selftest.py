@@ -22,7 +22,7 @@ from typing import Protocol
 from mmunotify import _monitor
 from mmunotify.errors import DiagnosticError
 from mmunotify.kernel.system_call import Syscall
-from mmunotify.live.ending import told_of_end
+from mmunotify.live.ending import answer_of, told_of_end
 from mmunotify.live.guarantee import Guarantee
 from mmunotify.live.memory import Extent, MemoryRange
 from mmunotify.live.monitors import Explicit, Kvm, Monitor, Userfaultfd, Validate
@@ -31,7 +31,7 @@ from mmunotify.live.scratch import NotFiredError, Scratch, entries_of, scratch
 from mmunotify.live.supervised import Supervised
 from mmunotify.live.ways import HARMLESS, SETTINGS, WAYS, Way, perform
 
-__all__ = ["PROBES", "Finding", "Probe", "Reported", "State", "certify"]
+__all__ = ["PROBES", "Finding", "Probe", "Reported", "State", "Stopping", "certify"]
 
 _RETRIES = 2  # of what could not be done
 _PATIENCE = 1.0  # seconds to wait for the report of a marker
@@ -390,11 +390,10 @@ class Stopping:
 
     def _say(self, line: str, expected: str) -> str:
         """Say something to the program; return what follows the expected word of its answer."""
-        streams = self.program.process
-        assert streams.stdin is not None
-        assert streams.stdout is not None
-        print(line, file=streams.stdin, flush=True)
-        answer: str = streams.stdout.readline().strip()
+        process = self.program.process
+        assert process.stdin is not None
+        print(line, file=process.stdin, flush=True)
+        answer = answer_of(process).strip()
         word, _, rest = answer.partition(" ")
         if word != expected:
             raise NotFiredError(rest or "the program under the filter has ended")
@@ -405,7 +404,8 @@ class Stopping:
         streams = self.program.process
         for stream in (streams.stdin, streams.stdout):
             if stream is not None:
-                stream.close()
+                with contextlib.suppress(BrokenPipeError):  # the program has gone before
+                    stream.close()
         self.program.wait()
 
 
