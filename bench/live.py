@@ -27,7 +27,13 @@ from mmunotify.live.memory import extent_of
 __all__ = ["main"]
 
 _MOST = 16 << 20  # bytes that are registered at a time, with room to spare
-_TABLES = (lookups.measure, transfers.measure, invalidations.measure, hooks.measure)
+_TABLES = (
+    lookups.measure,
+    transfers.buffered,
+    transfers.direct,
+    invalidations.measure,
+    hooks.measure,
+)
 
 
 def main(words: Sequence[str] | None = None) -> int:
