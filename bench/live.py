@@ -1,9 +1,10 @@
 """What the live side costs: a lookup, a transfer, an invalidation; and what UCX does not hear of.
 
-    bench/live.py [--quick] [--runs N] [--json PATH]
+    bench/live.py [--quick] [--runs N] [--json PATH] [--page]
 
 Everything side by side in one run, in turn; figures are medians. A figure that misses its bar is
 printed and is no failure: a busy machine is none. Without userfaultfd or io_uring the exit is 4.
+`--page` writes the figures of docs/live-cost.md anew.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench import hooks, invalidations, lookups, machine, transfers
+from bench import hooks, invalidations, lookups, machine, page, transfers
 from bench.options import Options
+from bench.table import summary
 
 from mmunotify import AddressSpace
 from mmunotify.errors import DiagnosticError, Exit
@@ -43,7 +45,8 @@ def main(words: Sequence[str] | None = None) -> int:
         invalidations.child(asked.child)
         return Exit.HOLDS
     if asked.hooks:
-        hooks.child(*asked.hooks)
+        place, who = asked.hooks
+        hooks.child(Path(place), who)
     if lacking := _missing():
         print(f"live: {lacking}", file=sys.stderr)
         return Exit.CANNOT
@@ -54,6 +57,9 @@ def main(words: Sequence[str] | None = None) -> int:
     for measure in _TABLES:
         tables.append(measure(options))
         print(f"\n{tables[-1].text}", flush=True)
+    print("\n" + "\n  ".join(summary(tables)))
+    if asked.page:
+        page.LIVE_COST.write(about, tables)
     if asked.json:
         record = {"about": about, "tables": [table.record() for table in tables]}
         asked.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -67,11 +73,16 @@ def _asked(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short run of each")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="of each figure (5)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="save the figures")
+    parser.add_argument(
+        "--page", action="store_true", help="write the figures of docs/live-cost.md"
+    )
     parser.add_argument(invalidations.CHILD, type=int, default=0, help=argparse.SUPPRESS)
-    parser.add_argument(hooks.CHILD, type=Path, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument(hooks.CHILD, nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args(words)
     if asked.runs < 1:
         parser.error(f"--runs {asked.runs}: one run at least")
+    if asked.page and asked.quick:
+        parser.error("the page has everything in full: --page does not go with --quick")
     return asked
 
 

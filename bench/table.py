@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Bar", "Table"]
+__all__ = ["Bar", "Table", "summary"]
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,13 @@ class Table:
         }
 
 
+def summary(tables: Sequence[Table]) -> list[str]:
+    """Return how many bars are met, and a line for each that is not."""
+    bars = [(table.name, bar) for table in tables for bar in table.bars]
+    missed = [f"{name}: {bar.text}" for name, bar in bars if not bar.meets]
+    return [f"{len(bars) - len(missed)} bars met, {len(missed)} missed", *missed]
+
+
 def _number(value: float) -> str:
     if value == int(value) and abs(value) >= 10:
         return f"{int(value):,}"
@@ -122,4 +129,4 @@ def _cell(cell: object) -> str:
         return "-"
     if isinstance(cell, int):
         return f"{cell:,}"
-    return f"{cell:.3g}" if isinstance(cell, float) else str(cell)
+    return _number(cell) if isinstance(cell, float) else str(cell)

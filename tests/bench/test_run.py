@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 
 import pytest
 from bench import machine, run, spin
 from bench.options import Options
-from bench.page import PAGE, renewed
+from bench.page import BENCHMARKS, LIVE_COST, Page
 from bench.samples import Samples, in_turn
 from bench.table import Bar, Table
 
@@ -39,32 +40,59 @@ SLOW = Bar("ratio", 2.25, ">=", 2.5, "x")
 WRONG = Bar("states", 4, "==", 5)
 
 
+def test_numbers() -> None:
+    """Three digits, and all that stand before the point."""
+    made = Table("x", "y", ["a"] * 6)
+    made.row(0.1234, 12.345, 57.0, 999.4, 1234.5, 12_345)
+    assert made.rows == [["0.123", "12.3", "57", "999", "1,234", "12,345"]]
+
+
 def test_text() -> None:
     """Numbers stand to the right, exact bars that are met take one line."""
     assert table(COUNT, SLOW).text == SHOWN
 
 
-def test_page() -> None:
+pages = pytest.mark.parametrize("page", [BENCHMARKS, LIVE_COST], ids=lambda page: page.path.name)
+
+
+@pages
+def test_page(page: Page) -> None:
     """The measured part is replaced, the rest stays, and the same figures give the same page."""
-    old = PAGE.read_text(encoding="utf-8")
-    new = renewed(old, "2026-01-01", {"machine": "this one"}, [table(SLOW)])
+    old = page.path.read_text(encoding="utf-8")
+    about, tables = {"machine": "this one"}, [table(SLOW)]
+    new = page.renewed(old, "2026-01-01", about, tables)
     assert new.partition("<!--")[0] == old.partition("<!--")[0]
     assert "Measured on 2026-01-01.\n\n- machine: this one\n" in new
+    assert "- 0 bars met, 1 missed\n- speed: MISSES ratio: 2.25x" in new
     assert "| checker | states |\n| :-- | --: |\n| engine | 1,234,567 |\n" in new
     assert "- MISSES ratio: 2.25x" in new
-    assert renewed(new, "2026-01-01", {"machine": "this one"}, [table(SLOW)]) == new
-    with pytest.raises(ValueError, match="has no line"):
-        renewed("# Another page\n", "2026-01-01", {}, [])
+    assert page.renewed(new, "2026-01-01", about, tables) == new
+    with pytest.raises(ValueError, match=f"has no line .*{page.command}"):
+        page.renewed("# Another page\n", "2026-01-01", {}, [])
 
 
-def test_lines_of_the_page() -> None:
+@pages
+def test_lines_of_the_page(page: Page) -> None:
     """Whatever is said beside a table is filled into 100 columns."""
     made = table(Bar("a figure that is met " * 5, 3.5, ">=", 2.5, "x"))
     made.notes = ["what the reader must know " * 9]
-    page = renewed(PAGE.read_text(encoding="utf-8"), "2026-01-01", {"machine": "m " * 90}, [made])
-    lines = page.splitlines()
+    old = page.path.read_text(encoding="utf-8")
+    lines = page.renewed(old, "2026-01-01", {"machine": "m " * 90}, [made]).splitlines()
     assert sum(line.startswith("- ") for line in lines) >= 3
     assert not [line for line in lines if len(line) > 100 and not line.startswith("|")]
+
+
+def test_page_is_written(tmp_path: Path) -> None:
+    """In its place, with the day of today."""
+    page = Page(tmp_path / "page.md", LIVE_COST.command)
+    page.path.write_text(
+        f"# Head\n<!-- measured: from here on written by {page.command} -->\nold\n"
+    )
+    page.write({"machine": "this one"}, [table(COUNT)])
+    written = page.path.read_text()
+    assert written.startswith("# Head\n<!--")
+    assert "old" not in written
+    assert f"Measured on {datetime.date.today()}.\n\n- machine: this one\n- 1 bars met" in written
 
 
 @pytest.mark.parametrize("also", ["rate", "--quick"])
