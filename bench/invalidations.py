@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -35,11 +35,14 @@ __all__ = ["CHILD", "Nothing", "child", "measure", "silent_auditor"]
 CHILD = "--child"
 _PAGE = mmap.PAGESIZE
 _PAGES = (1, 256)
+_TURNS = 10  # in each run, of what is compared by a bar: the machine changes between turns
 _NOISE = 1.15  # what unwatched memory may seem to pay on a quiet machine
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 _LIBC.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _NOTES = (
+    "none is measured twice, the second time right after an address space was closed: what the two "
+    "differ by is no monitor's",
     "explicit hears only of what goes through the AddressSpace: its watched row is mm.unmap and "
     "mm.discard, all others are the C library's calls",
     "validate has no row: it reports nothing and is asked at each use instead",
@@ -75,7 +78,7 @@ class Nothing:
 
 def measure(options: Options) -> Table:
     """Microseconds of each operation in each setting, the median of many, of several runs."""
-    rounds = 5 if options.quick else 200
+    turns, rounds = (1, 5) if options.quick else (_TURNS, 200)
     columns = ["setting", *(f"{name}, us" for name in _figures())]
     table = Table("invalidate", "an operation, by who watches the memory", columns)
     settings = _settings(rounds)
@@ -85,9 +88,10 @@ def measure(options: Options) -> Table:
         except (CannotError, OSError) as error:
             table.notes.append(f"{name}: {error}".partition("\n")[0])
             del settings[name]
-    found = in_turn(options.runs, list(settings.values()))
+    found = _in_turn(options.runs * turns, _unwatched_settings(rounds // turns))
+    found |= _in_turn(options.runs, settings)
     medians = {}
-    for name, runs in zip(settings, found, strict=True):
+    for name, runs in found.items():
         medians[name] = {key: statistics.median(run[key] for run in runs) for key in _figures()}
         table.row(name, *medians[name].values())
         for key in _figures():
@@ -109,29 +113,44 @@ def _figures() -> list[str]:
     return [f"{what} {name}" for name in names for what in ("munmap", "DONTNEED")]
 
 
-def _settings(rounds: int) -> dict[str, Callable[[], Figures]]:
+def _in_turn(runs: int, settings: dict[str, Callable[[], Figures]]) -> dict[str, list[Figures]]:
+    return dict(zip(settings, in_turn(runs, list(settings.values())), strict=True))
+
+
+def _unwatched_settings(rounds: int) -> dict[str, Callable[[], Figures]]:
+    """Those that the bars compare."""
+
     def none() -> Figures:
         return _clock(rounds, _munmap, _discard, _unwatched)
 
-    def by(monitors: Sequence[str], *, watched: bool, explicit: bool = False) -> Figures:
-        chosen = [silent_auditor() if name == "kvm" else name for name in monitors]
-        with AddressSpace(monitors=chosen) as mm, _cache(mm) as cache:
-            unmap: Operation = (lambda at, size: mm.unmap((at, size))) if explicit else _munmap
-            discard: Operation = (lambda at, size: mm.discard((at, size))) if explicit else _discard
-            return _clock(
-                rounds, unmap, discard, (lambda pair: cache.get(pair)) if watched else _unwatched
-            )
-
     return {
         "none": none,
-        "explicit, unwatched": lambda: by(["explicit"], watched=False),
-        "explicit, watched": lambda: by(["explicit"], watched=True, explicit=True),
-        "userfaultfd, unwatched": lambda: by(["userfaultfd"], watched=False),
-        "userfaultfd, watched": lambda: by(["userfaultfd"], watched=True),
-        "seccomp, any memory": lambda: _supervised(rounds),
-        "kvm, unwatched": lambda: by(["kvm"], watched=False),
-        "kvm, watched": lambda: by(["kvm"], watched=True),
+        "explicit, unwatched": lambda: _by("explicit", rounds, watched=False),
+        "userfaultfd, unwatched": lambda: _by("userfaultfd", rounds, watched=False),
+        "none, again": none,
     }
+
+
+def _settings(rounds: int) -> dict[str, Callable[[], Figures]]:
+    return {
+        "explicit, watched": lambda: _by("explicit", rounds, watched=True),
+        "userfaultfd, watched": lambda: _by("userfaultfd", rounds, watched=True),
+        "seccomp, any memory": lambda: _supervised(rounds),
+        "kvm, unwatched": lambda: _by("kvm", rounds, watched=False),
+        "kvm, watched": lambda: _by("kvm", rounds, watched=True),
+    }
+
+
+def _by(name: str, rounds: int, *, watched: bool) -> Figures:
+    """Clock the operations with this monitor, which hears of them if the memory is watched."""
+    monitor = silent_auditor() if name == "kvm" else name
+    with AddressSpace(monitors=[monitor]) as mm, _cache(mm) as cache:
+        through = watched and name == "explicit"
+        unmap: Operation = (lambda at, size: mm.unmap((at, size))) if through else _munmap
+        discard: Operation = (lambda at, size: mm.discard((at, size))) if through else _discard
+        return _clock(
+            rounds, unmap, discard, (lambda pair: cache.get(pair)) if watched else _unwatched
+        )
 
 
 def silent_auditor() -> Kvm:

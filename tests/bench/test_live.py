@@ -44,9 +44,8 @@ def test_quick(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         f"{size}{clock}" for size in sizes for clock in ("", ", processor")
     ] or direct["notes"][0].startswith("left out: ")
     settings = [row[0] for row in tables["invalidate"]["rows"]]
-    monitors = ("explicit", "userfaultfd")
-    expected = [f"{name}, {how}" for name in monitors for how in ("unwatched", "watched")]
-    assert settings[:5] == ["none", *expected]
+    unwatched = ["none", "explicit, unwatched", "userfaultfd, unwatched", "none, again"]
+    assert settings[:6] == [*unwatched, "explicit, watched", "userfaultfd, watched"]
     for table in tables.values():
         for values in table["samples"].values():
             assert len(values) == 1
