@@ -68,11 +68,11 @@ format: $(DEV)  ## Format the code and fix what can be fixed by rule
 # exception finds no handler. Python itself never frees everything, so leaks are not reported.
 SAN_ENV = LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
-SAN_TESTS := tests/core
+SAN_TESTS := tests/core tests/live
 # A finding ends the process: pytest must not hold back what is written to its standard error.
 SAN_ARGS := -q --capture=sys
 
-san:  ## Run the tests of the core on a build with address and undefined behaviour sanitizers
+san:  ## Run the tests of native code on a build with address and undefined behaviour sanitizers
 	$(MAKE) test VENV=.venv-san ARGS="$(SAN_ARGS) $(SAN_TESTS) $(ARGS)" \
 		CONFIG="--config-settings=build-dir=build/san --config-settings=install.strip=false \
 			--config-settings=cmake.define.MMUNOTIFY_SANITIZE=ON" \

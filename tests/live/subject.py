@@ -12,10 +12,14 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["Outcome", "as_nobody", "become_nobody", "run"]
+__all__ = ["Outcome", "as_nobody", "become_nobody", "run", "unsanitized"]
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
+unsanitized = pytest.mark.skipif(
+    "libasan" in os.environ.get("LD_PRELOAD", ""),
+    reason="a sanitizer maps and unmaps memory of its own, and keeps what was freed",
+)
 
 
 @dataclass(frozen=True)

@@ -440,6 +440,34 @@ def test_registering_within_a_hook(timeout: float | None) -> None:
     assert found == ["register inside of a section", "unregister inside of a section"] * 2
 
 
+@pytest.mark.parametrize("timeout", [None, 10.0])
+def test_a_hook_that_forks(timeout: float | None) -> None:
+    """Also in the section of a fork, which ends when that fork is over."""
+    told: list[str] = []
+
+    class Forking:
+        def invalidate_range_start(self, rng: MemoryRange) -> None:
+            told.append("start")
+            fork()
+            told.append("forked")
+
+        def invalidate_range_end(self, rng: MemoryRange) -> None:
+            told.append("end")
+
+    def fork() -> None:
+        if (child := os.fork()) == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+
+    memory = Memory(2, PRIVATE)
+    with AddressSpace(monitors=["explicit"], hook_timeout=timeout) as space:
+        space.register(Forking(), ranges=[memory.span])
+        fork()
+        assert told == ["start", "forked", "end"]
+        space.discard(memory.span)
+    assert told == ["start", "forked", "end"] * 2
+
+
 def test_registering_in_a_handler() -> None:
     """A signal at any moment of an operation or a registration: done, or refused; never stuck."""
     outcomes: Counter[str] = Counter()

@@ -8,7 +8,10 @@ process of its own, with a subscriber in Python, a cache, and a limit of time.
 from __future__ import annotations
 
 import pytest
-from tests.live.subject import run
+from tests.live.subject import run, unsanitized
+
+from mmunotify import AddressSpace
+from mmunotify.errors import CannotError
 
 SET_UP = """
 import ctypes, mmap, os, subprocess, threading, time
@@ -81,12 +84,74 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+FREED = ("del of bytes", "del of an array")
+EACH = [pytest.param(case, marks=unsanitized if case in FREED else ()) for case in CASES]
+
+
+@pytest.mark.parametrize("case", EACH)
 def test_nothing_hangs(case: str) -> None:
     """The operation returns, and the subscriber is told what there is to tell."""
     source, wanted = CASES[case]
     outcome = run(f"{SET_UP}\n{source}\nfinish({wanted})\n")
     assert (outcome.code, outcome.output) == (0, "told\n"), outcome
+
+
+AT_ONCE = """
+import signal, sys
+from mmunotify.errors import DiagnosticError
+
+sys.setswitchinterval(1e-5)
+hot = Memory(4)
+wrong = []
+
+def repeat(act):
+    try:
+        for _ in range(8):
+            act()
+    except BaseException as error:
+        wrong.append(repr(error))
+
+def through():
+    memory = Memory(4)
+    cache.get(memory.span).release()
+    watch(memory.span)
+    mm.discard(memory.span)
+    mm.unmap(memory.span)
+
+def look(*_):
+    try:
+        cache.get(hot.span).release()
+    except DiagnosticError as error:
+        if error.diagnostics[0].code != "E416":  # a handler in the middle of a registration
+            wrong.append(repr(error))
+
+signal.signal(signal.SIGALRM, look)
+signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+acts = [through, look]
+acts += [lambda code=compile(case, "case", "exec"): exec(code, dict(globals())) for case in CASES]
+threads = [threading.Thread(target=repeat, args=[act]) for act in acts]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(*wrong, "done")
+"""
+
+
+@pytest.mark.parametrize("timeout", [None, 20.0])
+@pytest.mark.parametrize(
+    "monitors", [("explicit", "userfaultfd"), ("explicit", "userfaultfd", "kvm")]
+)
+def test_everything_at_once(monitors: tuple[str, ...], timeout: float | None) -> None:
+    """All of that in threads that disturb each other, forks too, and a signal's handler."""
+    try:
+        AddressSpace(monitors=monitors).close()
+    except CannotError as error:
+        pytest.skip(str(error))
+    options = f"AddressSpace(monitors={monitors!r}, hook_timeout={timeout!r})"
+    cases = [source for source, _ in CASES.values()]
+    source = SET_UP.replace("AddressSpace()", options) + f"CASES = {cases!r}\n" + AT_ONCE
+    outcome = run(source, seconds=120)
+    assert (outcome.code, outcome.output, outcome.errors) == (0, "done\n", ""), outcome
 
 
 def test_hits_while_another_thread_unmaps_with_the_lock_held() -> None:

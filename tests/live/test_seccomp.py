@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.live.subject import unsanitized
 
 from mmunotify.live.memory import MemoryRange
 from mmunotify.live.supervised import Supervised
@@ -40,6 +41,7 @@ class Heard:
             self.operations.append(rng.operation)
 
 
+@unsanitized
 @pytest.mark.parametrize(
     ("what", "flag", "size"),
     [

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.live.subject import as_nobody
+from tests.live.subject import as_nobody, unsanitized
 
 from mmunotify.lang.page_range import Event
 from mmunotify.live import HookError, MemoryRange
@@ -123,6 +123,7 @@ def test_end_comes_before_the_program_goes_on() -> None:
     assert space.told[-1][2] != b""  # its memory is there yet
 
 
+@unsanitized
 def test_threads() -> None:
     """Operations of several threads overlap; each thread's own do not."""
     [space], program = run(THREADS)

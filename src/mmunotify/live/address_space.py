@@ -55,10 +55,9 @@ atexit.register(_monitor.closing)
 
 @dataclass
 class _Inside:
-    """How deep a thread is inside of sections, and the section of its fork."""
+    """How deep a thread is inside of sections."""
 
     depth: int = 0
-    fork: AbstractContextManager[None] | None = None
 
 
 class AddressSpace:
@@ -339,21 +338,10 @@ class AddressSpace:
             self._dispatcher = Dispatcher(self._space.event_fd, lambda: _call(drain))
             weakref.finalize(self, self._dispatcher.stop)  # if nobody closes it
 
-    def before_fork(self) -> None:
-        """The process is about to be copied: a section over everything."""
+    def forking(self) -> AbstractContextManager[None]:
+        """A section over everything, for the time of a fork."""
         self._own_forks += 1
-        if self._is_inside() or not self.alive:
-            return
-        mine = self._inside[self.threads.current()]
-        mine.fork = self._fork_section()
-        mine.fork.__enter__()
-
-    def after_fork_in_parent(self) -> None:
-        """End that section."""
-        mine = self._inside[self.threads.current()]
-        section, mine.fork = mine.fork, None
-        if section is not None:
-            section.__exit__(None, None, None)
+        return nullcontext() if self._is_inside() or not self.alive else self._fork_section()
 
     # -- sections -------------------------------------------------------------------------------
 

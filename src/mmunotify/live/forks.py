@@ -7,7 +7,9 @@ the forking thread is inside of a section itself: a hook may start a program.
 from __future__ import annotations
 
 import os
+import threading
 import weakref
+from contextlib import AbstractContextManager, ExitStack
 from typing import Protocol
 
 __all__ = ["Forking", "announce_forks"]
@@ -16,15 +18,20 @@ __all__ = ["Forking", "announce_forks"]
 class Forking(Protocol):
     """What is told of forks."""
 
-    def before_fork(self) -> None:
-        """The process is about to be copied."""
+    def forking(self) -> AbstractContextManager[object]:
+        """The process is about to be copied, and is the original or has failed at the end."""
 
-    def after_fork_in_parent(self) -> None:
-        """It was, and this is the original."""
+
+class _Mine(threading.local):
+    """What the forks of one thread have opened: in a hook, or a handler, there may be another."""
+
+    def __init__(self) -> None:
+        self.open: list[ExitStack] = []
 
 
 _told: weakref.WeakSet[Forking] = weakref.WeakSet()
-_open: list[Forking] = []  # sections of the fork that runs; forks exclude each other
+_mine = _Mine()  # other threads may be about to fork as well
+_installed = False
 
 
 def announce_forks(to: Forking) -> None:
@@ -35,23 +42,20 @@ def announce_forks(to: Forking) -> None:
 
 
 def _before() -> None:
+    sections = ExitStack()
+    _mine.open.append(sections)
     for one in list(_told):
-        one.before_fork()
-        _open.append(one)
+        sections.enter_context(one.forking())
 
 
 def _in_parent() -> None:
-    while _open:
-        _open.pop().after_fork_in_parent()
+    _mine.open.pop().close()
 
 
 def _in_child() -> None:
-    # Whoever is asked in the child finds that it is not the process it was made in.
-    _open.clear()
+    # Whoever is asked in the child finds that it is not the process it was made in. Its sections
+    # are kept, and never closed: the locks may be of threads that are not here.
     _told.clear()
-
-
-_installed = False
 
 
 def _install() -> None:
