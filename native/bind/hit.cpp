@@ -15,8 +15,8 @@ namespace nb = nanobind;
 
 namespace mmunotify::bind {
 
-Table::Table(std::shared_ptr<monitor::Space> space, std::size_t capacity)
-    : space_(std::move(space)), table_(space_->gate, space_->sections, capacity) {
+Table::Table(std::shared_ptr<monitor::Space> space, std::size_t capacity, bool whole)
+    : space_(std::move(space)), table_(space_->gate, space_->sections, capacity, whole) {
   if (!space_->attach(&table_)) throw std::runtime_error("a space has 64 tables at most");
 }
 

@@ -13,7 +13,7 @@ namespace mmunotify::bind {
 // A table and the space that tells it things, which must outlive it.
 class Table {
  public:
-  Table(std::shared_ptr<monitor::Space> space, std::size_t capacity);
+  Table(std::shared_ptr<monitor::Space> space, std::size_t capacity, bool whole);
   ~Table();
   Table(const Table&) = delete;
   Table& operator=(const Table&) = delete;

@@ -123,7 +123,8 @@ std::shared_ptr<monitor::Userfaultfd> open_userfaultfd(std::shared_ptr<monitor::
 
 void add_table(nb::module_& module) {
   nb::class_<Table>(module, "Table", "The interval table of one registration cache.")
-      .def(nb::init<std::shared_ptr<monitor::Space>, std::size_t>(), "space"_a, "capacity"_a)
+      .def(nb::init<std::shared_ptr<monitor::Space>, std::size_t, bool>(), "space"_a, "capacity"_a,
+           "whole"_a = false)
       .def("hit_range", [](Table& t, std::uintptr_t start, std::uintptr_t end) {
         return t->hit({start, end});
       }, "start"_a, "end"_a)

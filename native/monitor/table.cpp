@@ -5,8 +5,8 @@
 
 namespace mmunotify::monitor {
 
-Table::Table(const Gate& gate, const Sections& sections, std::size_t capacity)
-    : gate_(gate), sections_(sections), slots_(std::max<std::size_t>(capacity, 1)) {
+Table::Table(const Gate& gate, const Sections& sections, std::size_t capacity, bool whole)
+    : gate_(gate), sections_(sections), whole_(whole), slots_(std::max<std::size_t>(capacity, 1)) {
   const std::size_t count = slots_.size();
   pieces_.reserve(2 * count);
   free_.reserve(count);
@@ -122,7 +122,7 @@ void Table::kill(const Range& range) {
     // The parts on either side stay valid; where there is no room for them, they go too.
     for (const Range& rest : {Range{whole.range.start, range.start},
                               Range{range.end, whole.range.end}}) {
-      if (rest.start >= rest.end || pieces_.size() == pieces_.capacity()) continue;
+      if (whole_ || rest.start >= rest.end || pieces_.size() == pieces_.capacity()) continue;
       ++slots_[whole.slot].pieces;
       insert({rest, whole.slot});
       if (rest.start < range.start) ++at;

@@ -1,8 +1,9 @@
 // The interval table of one registration cache: which addresses which registration covers.
 //
 // A registration is what a device gave for a range; it lives in a slot. Pieces are the parts of its
-// range that are still valid: an invalidation takes them away, in the middle of a range too. A slot
-// without pieces is dead; when its last user has left it is handed to whoever deregisters it.
+// range that are still valid: an invalidation takes them away, in the middle of a range too, or the
+// whole range where a device has no use for parts. A slot without pieces is dead; when its last user
+// has left it is handed to whoever deregisters it.
 //
 // Invariant: pieces do not overlap, and none overlaps an open section or was made from a
 // registration that began before the last section over it. Nothing here allocates once the table is
@@ -43,7 +44,8 @@ class Table {
     clash,   // another piece is in the way that the range does not cover
   };
 
-  Table(const Gate& gate, const Sections& sections, std::size_t capacity);
+  // `whole`: a registration that loses a part loses all.
+  Table(const Gate& gate, const Sections& sections, std::size_t capacity, bool whole);
   Table(const Table&) = delete;
   Table& operator=(const Table&) = delete;
 
@@ -135,6 +137,7 @@ class Table {
 
   const Gate& gate_;
   const Sections& sections_;
+  const bool whole_;
   mutable std::mutex mutex_;
   std::vector<Slot> slots_;
   std::vector<Piece> pieces_;           // by address; its capacity is never exceeded

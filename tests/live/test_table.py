@@ -57,6 +57,19 @@ def test_partial_invalidation_splits(table: _monitor.Table) -> None:
     assert table.reap() == []
 
 
+def test_whole() -> None:
+    """Where a device has no use for parts, what loses one is dead, in use or not."""
+    table = _monitor.Table(_monitor.Space(), 8, whole=True)
+    slot, used = keep(table, 10, 20), keep(table, 20, 30)
+    assert found(table, 12, 14) == slot, "a part is covered as ever"
+    assert table.hit_range(22 * P, 23 * P) == used
+    table.invalidate(19 * P, 21 * P)
+    assert found(table, 10, 19) == found(table, 21, 30) == _monitor.MISS
+    assert table.statistics()["bytes"] == 0
+    assert table.reap() == [slot]
+    assert table.leave(used)
+
+
 def test_in_use_dies_with_the_last_user(table: _monitor.Table) -> None:
     """An invalidated registration is handed to the user who leaves last, and to nobody else."""
     slot = keep(table, 10, 20)

@@ -20,7 +20,10 @@ class Device(Protocol):
     """A device that reaches this process's memory by translations of its own.
 
     An attribute `covers`, if there is one, names the operations that the device finds out about by
-    itself, such as writes to mirrored memory, so that no monitor has to report them.
+    itself, such as writes to mirrored memory, so that no monitor has to report them. `whole`, if it
+    is there and true, says that a registration is no good any more once a part of its memory is
+    gone, because the device reaches memory by its addresses or as one object; the cache then gives
+    all of it back. Without it, the rest stays registered.
     """
 
     name: str

@@ -75,7 +75,8 @@ class RegistrationCache(_monitor.Lookup):
         self._allowance = Allowance(device.name, _known(allow_uncovered))
         self._allowed = self._allowance.operations | _known(covered)
         self._require_covered([Kind.ANONYMOUS])
-        self.table = _monitor.Table(mm.space, capacity)
+        whole: bool = getattr(device, "whole", False)
+        self.table = _monitor.Table(mm.space, capacity, whole)
         self._registrations: list[Registration | None] = [None] * capacity
         super().__init__(self.table, self._registrations)
         self.distrusts = bool(mm.validators)  # they have to be asked each time

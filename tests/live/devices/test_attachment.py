@@ -182,6 +182,20 @@ def test_right_with_the_cache(mm: AddressSpace, exporter: Exporter, child: Child
         assert tokens[0] != tokens[1]
 
 
+def test_right_after_a_part_has_gone(mm: AddressSpace, exporter: Exporter, child: Child) -> None:
+    """The rest has a token of its own: the old one is refused."""
+    with RegistrationCache(mm, exporter) as cache:
+        memory = exporter.allocate(2 * PAGE)
+        memory[:8] = b"is there"
+        with cache.get(memory) as registration:
+            address, old = registration.extent.address, registration.key.token
+            assert child.ask("read", old) == "is there"
+        mm.unmap((address + PAGE, PAGE))
+        assert child.ask("read", old) is None
+        with cache.get((address, PAGE)) as registration:
+            assert child.ask("read", registration.key.token) == "is there"
+
+
 def test_unmap_waits(
     mm: AddressSpace, exporter: Exporter, child: Child, stuck: list[Stuck]
 ) -> None:

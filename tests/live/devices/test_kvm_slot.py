@@ -128,6 +128,23 @@ def test_taken_back_with_the_cache(
     slots.guest.require_translations(before)
 
 
+def test_taken_back_with_the_part(
+    mm: AddressSpace, slots: KvmSlots, cache: RegistrationCache
+) -> None:
+    """A slot of which a part is gone goes whole: the guest would reach what comes there."""
+    memory = Memory(3, PRIVATE)
+    with cache.get(memory.span) as slot:
+        assert slots.read(memory.span, slot) == 0
+    other = Memory(1, PRIVATE, memory.address + PAGE)
+    write64(other.address, 0x5EC12E7)
+    mm.poll()
+    assert slots.read(other.span, slot) == REFUSED
+    write64(memory.address, 1)
+    where = (memory.address, PAGE)
+    with cache.get(where) as found:
+        assert slots.read(where, found) == 1
+
+
 def test_offsets(slots: KvmSlots, cache: RegistrationCache) -> None:
     """A part of a registration is where it is in the memory."""
     memory = Memory(8, SHARED)

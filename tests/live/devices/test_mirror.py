@@ -112,6 +112,18 @@ def test_right_with_both(mirror: Mirror, cache: RegistrationCache) -> None:
     assert mirrored(mirror, cache, memory)[:3] == b"new"
 
 
+def test_right_after_a_part_has_gone(mirror: Mirror, cache: RegistrationCache) -> None:
+    """The rest is copied anew: the old copy has memory that no scan follows."""
+    memory = Memory(3, PRIVATE)
+    assert mirrored(mirror, cache, memory) == bytes(memory.length)
+    Memory(1, PRIVATE, memory.address + PAGE)
+    memory.write(b"new")
+    rest = (memory.address, PAGE)
+    with cache.get(rest) as registration:
+        mirror.update(registration)
+        assert mirror.read((memory.address, 3), registration) == b"new"
+
+
 def test_right_with_validation(mirror: Mirror) -> None:
     """The monitor that is asked sees the same bits; a mirror that clears them hides nothing."""
     with (

@@ -110,6 +110,8 @@ class Exporter:
     need = Need.PINNED
     covers = frozenset({"madv_guard_install", "punch_hole", "ftruncate"})
     """After these the owner's and the attachers' mappings are still of one file."""
+    whole = True
+    """A segment is attached as a whole, or not at all."""
 
     def __init__(
         self,

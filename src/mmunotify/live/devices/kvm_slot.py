@@ -51,6 +51,8 @@ class KvmSlots:
     whatever makes an address mean other memory. Reclaim, migration and permissions are KVM's."""
     covers = frozenset({"madv_guard_install", "punch_hole", "ftruncate"})
     """After these the address means the same memory, with holes, and KVM's notifier follows."""
+    whole = True
+    """The guest would reach what comes to the addresses of a part that is gone."""
 
     def __init__(self, slots: int = 64) -> None:
         if not 1 <= slots <= _MOST_SLOTS:

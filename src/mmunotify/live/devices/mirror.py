@@ -79,6 +79,8 @@ class Mirror:
     covers = frozenset({"write", "madv_guard_install"})
     """Operations that no monitor has to report: each use asks the kernel. Guard pages count as
     written pages, and cannot be read."""
+    whole = True
+    """A scan of memory of which a part is gone fails."""
 
     def __init__(self) -> None:
         self.copied = 0
