@@ -28,7 +28,6 @@ from tests.live.resources import gained, resources
 from mmunotify import AddressSpace, RegistrationCache
 from mmunotify.live import Registration
 from mmunotify.live.device import Device
-from mmunotify.live.mapping import mappings_in
 from mmunotify.live.memory import Extent
 
 __all__ = ["PAGES", "Region", "Stale"]
@@ -253,4 +252,3 @@ class Region(RuleBasedStateMachine):
             leaked = gained(self.before)
             assert not registrations, registrations
             assert not leaked, leaked
-            assert not mappings_in(self.address, self.address + PAGES * PAGE)

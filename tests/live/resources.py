@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-__all__ = ["gained", "resources"]
+__all__ = ["gained", "mappings", "resources"]
 
 _PROCESS = Path("/proc/self")
 _OF_DEVICES = "anon_inode:", "/memfd:", "/dev/zero"
@@ -30,6 +30,11 @@ def resources() -> Counter[str]:
     status = (_PROCESS / "status").read_text()
     found["pinned kB"] = int(status.partition("VmPin:")[2].split()[0])
     return found
+
+
+def mappings() -> int:
+    """Count all mappings, those of threads and of the allocator too: they come and go."""
+    return len((_PROCESS / "maps").read_text().splitlines())
 
 
 def gained(before: Counter[str]) -> Counter[str]:

@@ -12,6 +12,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from tests.live.raw import PAGE, PRIVATE
 from tests.live.region import Region, Stale
+from tests.live.resources import mappings
 
 from mmunotify.errors import CannotError
 from mmunotify.kernel.memory import read64
@@ -157,6 +158,7 @@ def _run(machine: type[Region], examples: int, steps: int) -> None:
     missing = machine.missing()
     if missing is not None:
         pytest.skip(missing)
+    mapped = mappings()
     run_state_machine_as_test(
         machine,
         settings=settings(
@@ -168,6 +170,7 @@ def _run(machine: type[Region], examples: int, steps: int) -> None:
             report_multiple_bugs=not machine.remember,
         ),
     )
+    assert mappings() < mapped + 20  # stacks and arenas of the threads
 
 
 @DEVICES

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.live.raw import PAGE, PRIVATE, SHARED, Memory, libc, raw
+from tests.live.resources import mappings
 from tests.live.side_by_side import side_by_side
 
 from mmunotify import AddressSpace, RegistrationCache
@@ -290,11 +291,6 @@ class Rivals(Regions):
     def place(self, memory: Memory) -> int:
         """Wherever the kernel likes: what is free is anybody's."""
         return 0
-
-
-def mappings() -> int:
-    """How many mappings this process has."""
-    return len(Path("/proc/self/maps").read_text().splitlines())
 
 
 @STEPS
