@@ -97,7 +97,7 @@ def test_nothing_hangs(case: str) -> None:
 
 
 AT_ONCE = """
-import signal, sys
+import gc, signal, sys
 from mmunotify.errors import DiagnosticError
 
 sys.setswitchinterval(1e-5)
@@ -118,6 +118,27 @@ def through():
     mm.discard(memory.span)
     mm.unmap(memory.span)
 
+def subscribe():
+    memory, mine = Memory(4), Telling()
+    mm.register(mine, ranges=[memory.span])
+    mm.discard(memory.span)
+    mm.unregister(mine)
+    memory.unmap()
+
+def other_cache():
+    device = AliasDevice()
+    with RegistrationCache(mm, device, capacity=2, allow_uncovered=["madv_guard_install"]) as other:
+        for _ in range(3):
+            memory = Memory(2)
+            other.get(memory.span).release()
+            memory.unmap()
+
+def other_space():
+    mine = AddressSpace(monitors=["userfaultfd"])
+    mine.register(Telling(), ranges=[Memory(1).span])
+    del mine  # closed by nobody
+    gc.collect()
+
 def look(*_):
     try:
         cache.get(hot.span).release()
@@ -127,7 +148,7 @@ def look(*_):
 
 signal.signal(signal.SIGALRM, look)
 signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
-acts = [through, look]
+acts = [through, subscribe, other_cache, other_space, mm.poll, look]
 acts += [lambda code=compile(case, "case", "exec"): exec(code, dict(globals())) for case in CASES]
 threads = [threading.Thread(target=repeat, args=[act]) for act in acts]
 for thread in threads: thread.start()
