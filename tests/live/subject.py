@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 NOBODY = 65534
 unsanitized = pytest.mark.skipif(
     "libasan" in os.environ.get("LD_PRELOAD", ""),
-    reason="a sanitizer maps and unmaps memory of its own, and keeps what was freed",
+    reason="a sanitizer maps and unmaps memory of its own, keeps what was freed, and in the "
+    "child of a fork waits for threads that are not there",
 )
 
 

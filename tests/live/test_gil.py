@@ -158,6 +158,7 @@ print(*wrong, "done")
 """
 
 
+@unsanitized
 @pytest.mark.parametrize("timeout", [None, 20.0])
 @pytest.mark.parametrize(
     "monitors", [("explicit", "userfaultfd"), ("explicit", "userfaultfd", "kvm")]
