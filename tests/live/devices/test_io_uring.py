@@ -37,13 +37,6 @@ def ring() -> IoUring:
 
 
 @pytest.fixture
-def mm() -> Iterator[AddressSpace]:
-    """An address space with the default monitors."""
-    with AddressSpace() as found:
-        yield found
-
-
-@pytest.fixture
 def file(tmp_path: Path) -> Iterator[int]:
     """A file of 64 pages, each with bytes of its own."""
     path = tmp_path / "pages"

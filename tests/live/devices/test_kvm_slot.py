@@ -45,13 +45,6 @@ def slots() -> Iterator[KvmSlots]:
 
 
 @pytest.fixture
-def mm() -> Iterator[AddressSpace]:
-    """An address space with the default monitors."""
-    with AddressSpace() as found:
-        yield found
-
-
-@pytest.fixture
 def cache(mm: AddressSpace, slots: KvmSlots) -> Iterator[RegistrationCache]:
     """A cache of slots. Nothing has to be allowed but shmdt: KVM's notifier covers the rest."""
     with RegistrationCache(mm, slots) as found:

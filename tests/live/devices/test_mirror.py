@@ -29,13 +29,6 @@ ZEROS, DESCRIPTORS = Path("/dev/zero"), Path("/proc/self/fd")
 
 
 @pytest.fixture
-def mm() -> Iterator[AddressSpace]:
-    """An address space with the default monitors."""
-    with AddressSpace() as found:
-        yield found
-
-
-@pytest.fixture
 def mirror() -> Iterator[Mirror]:
     """A mirror; skips where the kernel cannot tell what was written."""
     try:
