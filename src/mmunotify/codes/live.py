@@ -110,9 +110,10 @@ LIVE: tuple[Code, ...] = (
         "the subscriber or the operation is used in a way that has no meaning",
         text="""
             A notifier is registered once and unregistered once; a registration is released as often
-            as it was taken. A hook runs inside of a section and cannot begin an operation of the
-            same address space: it would wait for itself. Memory that belongs to an allocator, such
-            as that of an array, cannot be unmapped under it.
+            as it was taken. A hook runs inside of a section and can neither begin an operation of
+            the same address space nor register and unregister its subscribers: it would wait for
+            itself. Nor can a signal's handler that comes into the middle of one. Memory that
+            belongs to an allocator, such as that of an array, cannot be unmapped under it.
             """,
         wrong="""
             mm.unmap(array)
