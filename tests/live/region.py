@@ -28,12 +28,16 @@ from tests.live.resources import gained, resources
 from mmunotify import AddressSpace, RegistrationCache
 from mmunotify.live import Registration
 from mmunotify.live.device import Device
+from mmunotify.live.mapping import mappings_in
 from mmunotify.live.memory import Extent
 
 __all__ = ["PAGES", "Region", "Stale"]
 
 DONTNEED, MAYMOVE_FIXED = 4, 3
 PAGES, CAPACITY = 8, 4
+# Far below all else. The kernel takes the highest hole that is large enough: no other thread, such
+# as one that Python maps a stack of frames for, gets what is unmapped here for a moment.
+PLACE = 1 << 45
 
 places = st.integers(0, PAGES - 1)
 lengths = st.just(1) | st.integers(1, PAGES)
@@ -91,8 +95,15 @@ class Region(RuleBasedStateMachine):
         """Map new memory."""
         Memory(count, self.only or kind, address)
 
+    def parts(self, address: int, length: int) -> list[tuple[int, int]]:
+        """Return what of these pages can be registered, each at once."""
+        return [(address, length)]
+
     def given(self, registration: Registration) -> None:
         """A lookup has given this."""
+
+    def moved(self, first: int, count: int) -> None:
+        """Memory that was elsewhere is at these addresses."""
 
     def replaced(self, first: int, count: int) -> None:
         """Other memory than before is at these addresses; `Stale` if the device reaches it."""
@@ -102,7 +113,8 @@ class Region(RuleBasedStateMachine):
     @initialize(kind=kinds)
     def map(self, kind: int) -> None:
         """Begin with something mapped."""
-        self.address = Memory(PAGES).address
+        assert not mappings_in(PLACE, PLACE + PAGES * PAGE)
+        self.address = PLACE
         self.fresh(PAGES, kind, self.address)
         self.write(0, PAGES, 1)
 
@@ -113,10 +125,10 @@ class Region(RuleBasedStateMachine):
     @rule(first=places, count=lengths, value=values)
     def read(self, first: int, count: int, value: int) -> None:
         """Access by the device; look by the CPU."""
-        address, length = self.span(first, count)
-        with self.get(address, length) as registration:
-            self.given(registration)
-            self.access(registration, address, length, value)
+        for address, length in self.parts(*self.span(first, count)):
+            with self.get(address, length) as registration:
+                self.given(registration)
+                self.access(registration, address, length, value)
 
     @rule(value=st.integers(0, 48))
     def read_each(self, value: int) -> None:
@@ -171,6 +183,7 @@ class Region(RuleBasedStateMachine):
         address, length = self.span(first, count)
         other = Memory(length // PAGE, self.only or kind)
         raw(libc.mremap(other.address, length, length, MAYMOVE_FIXED, address))
+        self.moved(first, length // PAGE)
         self.replaced(first, length // PAGE)
 
     @rule(first=places, to=places, count=lengths, kind=kinds)
@@ -184,6 +197,7 @@ class Region(RuleBasedStateMachine):
             old, new = self.span(first, count)[0], self.span(to, count)[0]
             for page in range(0, count * PAGE, PAGE):
                 raw(libc.mremap(old + page, PAGE, PAGE, MAYMOVE_FIXED, new + page))
+            self.moved(to, count)
             self.fresh(count, kind, old)
             self.replaced(first, count)
             self.replaced(to, count)
@@ -200,8 +214,9 @@ class Region(RuleBasedStateMachine):
     @rule(first=places, count=lengths)
     def hold(self, first: int, count: int) -> None:
         """Keep a registration in use over what comes."""
-        self.held.append(self.cache.get(self.span(first, count)))
-        self.given(self.held[-1])
+        for part in self.parts(*self.span(first, count))[:1]:
+            self.held.append(self.cache.get(part))
+            self.given(self.held[-1])
 
     @precondition(lambda self: self.held)
     @rule()

@@ -150,6 +150,27 @@ def test_capacity(mm: AddressSpace) -> None:
     assert cache.statistics().evictions == 1
 
 
+class BusyDevice(AliasDevice):
+    """Uses everything, all the time."""
+
+    asked = 0
+
+    def clear_young(self, key: int) -> bool:
+        self.asked += 1
+        assert self.asked < 100, "asked for ever"
+        return True
+
+
+def test_capacity_of_a_busy_device(mm: AddressSpace) -> None:
+    """Where everything is in use by the device, something goes nevertheless."""
+    device = BusyDevice()
+    cache = make(mm, device, capacity=2)
+    for memory in [Memory(1) for _ in range(4)]:
+        cache.get(memory.span).release()
+    assert cache.statistics().evictions == 2
+    assert len(device.lengths) == 2
+
+
 def test_bytes_and_the_limits_of_the_device(mm: AddressSpace) -> None:
     """Both limits are kept by giving others back."""
     for device, more in ((AliasDevice(), {"max_bytes": 8 * PAGE}), (AliasDevice(8 * PAGE), {})):

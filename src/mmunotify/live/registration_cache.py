@@ -242,10 +242,15 @@ class RegistrationCache(_monitor.Lookup):
     # -- room -----------------------------------------------------------------------------------
 
     def _evict(self) -> bool:
-        """Give back a registration that neither a user nor the device has used lately."""
+        """Give back a registration that neither a user nor the device has used lately.
+
+        Each is spared once: a device may use all of them, all the time.
+        """
+        spared: set[int] = set()
         while (slot := self.table.candidate()) >= 0:
             registration = self._registered(slot)
-            if self.device.clear_young(registration.key):
+            if slot not in spared and self.device.clear_young(registration.key):
+                spared.add(slot)
                 self.table.spare(slot)
             elif self.table.evict(slot):
                 self._retire(registration)
