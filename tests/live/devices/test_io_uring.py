@@ -7,12 +7,12 @@ import errno
 import mmap
 import os
 import random
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.live.raw import FIXED, PAGE, PRIVATE, SHARED, Memory, libc, raw
+from tests.live.side_by_side import side_by_side
 
 from mmunotify import AddressSpace, RegistrationCache
 from mmunotify.errors import DiagnosticError
@@ -21,6 +21,9 @@ from mmunotify.live.devices import IoUring
 GUARD = ["madv_guard_install"]  # what no monitor of an unprivileged process reports
 DONTNEED, REMAP_MAYMOVE, REMAP_FIXED = 4, 1, 2
 STEPS = 100_000
+OF_THREADS = pytest.mark.parametrize(
+    "steps", [20_000, pytest.param(100_000, marks=pytest.mark.long)], ids=["short", "long"]
+)
 
 
 def _ring(buffers: int = 64) -> IoUring:
@@ -187,6 +190,14 @@ class Regions:
             other = Memory(4, memory.flags)
             raw(libc.mremap(other.address, other.length, other.length, 3, memory.address))
 
+    def step_among_others(self) -> None:
+        """Do one thing that leaves no addresses to other threads."""
+        at = self.dice.randrange(8)
+        if self.dice.random() < 0.6:
+            self.read(at)
+        else:
+            self.memories[at].advise(DONTNEED, 1, 2)
+
     def fork(self) -> None:
         """Have a child that shares the pages for a moment."""
         self.forks += 1
@@ -223,28 +234,12 @@ def test_random_steps(ring: IoUring, mm: AddressSpace, file: int) -> None:
     assert open_files() == before
 
 
-def test_threads(ring: IoUring, mm: AddressSpace, file: int) -> None:
+@OF_THREADS
+def test_threads(ring: IoUring, mm: AddressSpace, file: int, steps: int) -> None:
     """Four threads with regions of their own, one ring and one cache."""
     with RegistrationCache(mm, ring, allow_uncovered=GUARD) as cache:
         everything = [Regions(ring, cache, file, seed) for seed in range(4)]
-        problems: list[BaseException] = []
-
-        def work(regions: Regions) -> None:
-            try:
-                for _ in range(5_000):
-                    at = regions.dice.randrange(8)
-                    if regions.dice.random() < 0.6:
-                        regions.read(at)
-                    else:
-                        regions.memories[at].advise(DONTNEED, 1, 2)
-            except BaseException as problem:
-                problems.append(problem)
-
-        threads = [threading.Thread(target=work, args=[one]) for one in everything]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(120)
-        assert not any(thread.is_alive() for thread in threads)
-        assert not problems
+        side_by_side([one.step_among_others for one in everything], steps // 4)
         assert sum(one.stale for one in everything) == 0
+        assert cache.statistics().invalidations > 100
+        assert cache.statistics().hits > 100

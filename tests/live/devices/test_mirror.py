@@ -7,12 +7,12 @@ import gc
 import mmap
 import os
 import random
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.live.raw import PAGE, PRIVATE, SHARED, Memory, libc, raw
+from tests.live.side_by_side import side_by_side
 
 from mmunotify import AddressSpace, RegistrationCache
 from mmunotify.errors import DiagnosticError
@@ -25,6 +25,9 @@ from mmunotify.live.registration import Registration
 DONTNEED, HUGEPAGE, GUARD_INSTALL = 4, 14, 102
 MAYMOVE_FIXED = 3
 STEPS = 100_000
+OF_THREADS = pytest.mark.parametrize(
+    "steps", [10_000, pytest.param(100_000, marks=pytest.mark.long)], ids=["short", "long"]
+)
 ZEROS, DESCRIPTORS = Path("/dev/zero"), Path("/proc/self/fd")
 
 
@@ -343,6 +346,16 @@ class Regions:
                 raw(libc.mremap(memory.address, size, size, MAYMOVE_FIXED, onto.address))
                 self.memories[at] = Memory(4, PRIVATE, memory.address)
 
+    def step_among_others(self) -> None:
+        """Do one thing that leaves no addresses to other threads."""
+        at, chance = self.dice.randrange(8), self.dice.random()
+        if chance < 0.5:
+            self.read(at)
+        elif chance < 0.9:
+            self.memories[at].write(self.dice.randbytes(8), 1)
+        else:
+            self.memories[at].advise(DONTNEED, 1, 2)
+
     def fork(self) -> None:
         """Have a child that shares the pages for a moment, while the parent writes."""
         self.forks += 1
@@ -385,33 +398,13 @@ def test_random_steps(mm: AddressSpace, mirror: Mirror) -> None:
         assert len(list(DESCRIPTORS.iterdir())) == before
 
 
-def test_threads(mirror: Mirror, cache: RegistrationCache) -> None:
+@OF_THREADS
+def test_threads(mirror: Mirror, cache: RegistrationCache, steps: int) -> None:
     """Four threads with regions of their own, one mirror and one cache."""
     everything = [Regions(mirror, cache, seed) for seed in range(4)]
-    problems: list[BaseException] = []
-
-    def work(regions: Regions) -> None:
-        try:
-            for _ in range(2_500):
-                at = regions.dice.randrange(8)
-                chance = regions.dice.random()
-                if chance < 0.5:
-                    regions.read(at)
-                elif chance < 0.9:
-                    regions.memories[at].write(regions.dice.randbytes(8), 1)
-                else:
-                    regions.memories[at].advise(DONTNEED, 1, 2)
-        except BaseException as problem:
-            problems.append(problem)
-
-    threads = [threading.Thread(target=work, args=[one]) for one in everything]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert not any(thread.is_alive() for thread in threads)
-    assert not problems
+    side_by_side([one.step_among_others for one in everything], steps // 4)
     assert sum(one.stale for one in everything) == 0
+    assert sum(one.reads for one in everything) > steps // 3
     for one in everything:
         one.close()
 
