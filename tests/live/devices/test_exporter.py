@@ -16,7 +16,7 @@ from tests.live.side_by_side import side_by_side
 
 from mmunotify import AddressSpace, RegistrationCache
 from mmunotify.lang.page_range import Event
-from mmunotify.live.devices import Exporter
+from mmunotify.live.devices import Attacher, Exporter
 from mmunotify.live.devices.exporter import Stuck
 from mmunotify.live.memory import Extent
 
@@ -84,6 +84,17 @@ def test_right_after_a_part_has_gone(mm: AddressSpace, exporter: Exporter, child
         assert child.ask("read", old) is None
         with cache.get((address, PAGE)) as registration:
             assert child.ask("read", registration.key.token) == "is there"
+
+
+def test_closed_while_one_connects(mm: AddressSpace, tmp_path: Path) -> None:
+    """Whoever is accepted at that moment is cut off as well, and no thread is left."""
+    for turn in range(300):
+        exporter = Exporter(mm, tmp_path / str(turn))
+        attacher = Attacher(exporter.path)
+        exporter.close()
+        attacher.close()
+        assert not exporter._peers
+    assert not [t for t in threading.enumerate() if t.name == "mmunotify-export"]
 
 
 def test_unmap_waits(

@@ -115,7 +115,7 @@ class Exporter:
         except BaseException:
             self._listener.close()
             raise
-        self._start(self._accept)
+        self._acceptor = self._start(self._accept)
 
     def allocate(self, length: int) -> mmap.mmap:
         """Return new memory that can be exported, of whole pages."""
@@ -177,6 +177,7 @@ class Exporter:
             self.deregister(segment)
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
+        self._acceptor.join()  # whoever it has just accepted is among the peers
         with self._changed:
             for peer in self._peers:
                 peer.end()
@@ -210,12 +211,13 @@ class Exporter:
 
     # -- connections ----------------------------------------------------------------------------
 
-    def _start(self, target: Callable[..., None], *arguments: object) -> None:
+    def _start(self, target: Callable[..., None], *arguments: object) -> threading.Thread:
         thread = threading.Thread(
             target=target, args=arguments, name="mmunotify-export", daemon=True
         )
         self._threads.add(thread)
         thread.start()
+        return thread
 
     def _accept(self) -> None:
         while True:
