@@ -176,6 +176,37 @@ def test_everything_at_once(monitors: tuple[str, ...], timeout: float | None) ->
     assert (outcome.code, outcome.output, outcome.errors) == (0, "done\n", ""), outcome
 
 
+@unsanitized
+def test_forks_of_several_threads() -> None:
+    """A child has nothing to wait for, whatever other threads were at: another fork as well."""
+    outcome = run(
+        SET_UP
+        + """
+import sys
+sys.setswitchinterval(1e-5)
+memory = Memory(4)
+watch(memory.span)
+
+def fork():
+    for _ in range(200):
+        if (child := os.fork()) == 0: os._exit(0)
+        os.waitpid(child, 0)
+
+def discard():
+    while any(thread.is_alive() for thread in forking):
+        mm.discard(memory.span)
+
+forking = [threading.Thread(target=fork) for _ in range(4)]
+for thread in forking: thread.start()
+discard()
+for thread in forking: thread.join()
+print("done")
+""",
+        seconds=120,
+    )
+    assert (outcome.code, outcome.output, outcome.errors) == (0, "done\n", ""), outcome
+
+
 def test_hits_while_another_thread_unmaps_with_the_lock_held() -> None:
     """Lookups with the lock held, unmaps with the lock held, in two threads."""
     outcome = run(

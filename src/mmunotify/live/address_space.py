@@ -14,7 +14,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -338,10 +338,11 @@ class AddressSpace:
             self._dispatcher = Dispatcher(self._space.event_fd, lambda: _call(drain))
             weakref.finalize(self, self._dispatcher.stop)  # if nobody closes it
 
-    def forking(self) -> AbstractContextManager[None]:
-        """A section over everything, for the time of a fork."""
+    def forking(self, until: ExitStack) -> None:
+        """Open a section over everything for the time of a fork, unless a hook forks."""
         self._own_forks += 1
-        return nullcontext() if self._is_inside() or not self.alive else self._fork_section()
+        if self.alive and not self._is_inside():
+            self._fork_section(until)
 
     # -- sections -------------------------------------------------------------------------------
 
@@ -365,16 +366,18 @@ class AddressSpace:
                 for rng in reversed(ranges):
                     self.notifiers.invalidate_range_end(rng)
 
-    @contextmanager
-    def _fork_section(self) -> Iterator[None]:
+    def _fork_section(self, until: ExitStack) -> None:
+        """No generator: Python would run the rest of one that is dropped, as in a fork's child."""
         rng = MemoryRange.around(0, _TOP, Event.PROTECTION_PAGE, "fork")
-        audited = self.auditor.section(0, _TOP) if self.auditor else nullcontext()
-        with self._entered(), self.threads.running(), self.mmap_lock.read, audited:
-            self.notifiers.invalidate_range_start(rng)
-            for cache in list(self._lapsed):
-                cache.forked()
-            yield
-            self.notifiers.invalidate_range_end(rng)
+        for one in (self._entered(), self.threads.running(), self.mmap_lock.read):
+            until.enter_context(one)
+        if self.auditor is not None:
+            self.auditor.begin(0, _TOP)
+            until.callback(self.auditor.end, 0, _TOP)
+        self.notifiers.invalidate_range_start(rng)
+        until.callback(self.notifiers.invalidate_range_end, rng)
+        for cache in list(self._lapsed):
+            cache.forked()
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
@@ -420,8 +423,8 @@ class AddressSpace:
         if self._own_forks:
             self._own_forks -= 1
         elif not self._closed:
-            with self._fork_section():
-                pass
+            with ExitStack() as until:
+                self._fork_section(until)
 
     def _ask(self, hook: str, memory: Memory) -> bool:
         self.require_open()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from typing import Protocol
 
 __all__ = ["Forking", "announce_forks"]
@@ -18,8 +18,8 @@ __all__ = ["Forking", "announce_forks"]
 class Forking(Protocol):
     """What is told of forks."""
 
-    def forking(self) -> AbstractContextManager[object]:
-        """The process is about to be copied, and is the original or has failed at the end."""
+    def forking(self, until: ExitStack) -> None:
+        """The process is about to be copied. `until` is closed when it was, in the original."""
 
 
 class _Mine(threading.local):
@@ -45,7 +45,7 @@ def _before() -> None:
     sections = ExitStack()
     _mine.open.append(sections)
     for one in list(_told):
-        sections.enter_context(one.forking())
+        one.forking(sections)
 
 
 def _in_parent() -> None:
@@ -53,8 +53,9 @@ def _in_parent() -> None:
 
 
 def _in_child() -> None:
-    # Whoever is asked in the child finds that it is not the process it was made in. Its sections
-    # are kept, and never closed: the locks may be of threads that are not here.
+    # Whoever is asked in the child finds that it is not the process it was made in. No section is
+    # closed here: the locks may be held by threads that there are no more. Python drops what is
+    # theirs, and an ExitStack that is dropped does nothing.
     _told.clear()
 
 

@@ -15,8 +15,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 
 from mmunotify import _monitor
 from mmunotify.errors import DiagnosticError
@@ -137,14 +136,13 @@ class Kvm:
         with self._looking:
             return self._ledger.audit(self._lost)
 
-    @contextmanager
-    def section(self, start: int, end: int) -> Iterator[None]:
-        """Have subscribers been told of a range while the block runs."""
+    def begin(self, start: int, end: int) -> None:
+        """From now on subscribers have been told of a range."""
         self._ledger.section(time.monotonic_ns(), start, end, 1)
-        try:
-            yield
-        finally:
-            self._ledger.section(time.monotonic_ns(), start, end, -1)
+
+    def end(self, start: int, end: int) -> None:
+        """No longer."""
+        self._ledger.section(time.monotonic_ns(), start, end, -1)
 
     def _run(self) -> None:
         assert self._notifications is not None
