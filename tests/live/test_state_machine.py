@@ -270,7 +270,8 @@ def _run(machine: type[Region], examples: int, steps: int) -> None:
             report_multiple_bugs=not machine.remember,
         ),
     )
-    assert mappings() < mapped + 40  # stacks and arenas of five threads are 30
+    # Stacks and arenas of five threads are 30; the interpreter's memory grows a little, too.
+    assert mappings() < mapped + 40 + examples // 10
 
 
 @DEVICES
