@@ -234,30 +234,22 @@ class AddressSpace:
 
         A cache has an `allowance`, to which the auditor holds it.
         """
-        done: list[Monitor] = []
-        try:
+        with ExitStack() as undo:
             for monitor in self.monitors:
                 if monitor is not self.auditor:
                     monitor.watch(extent)
-                    done.append(monitor)
-        except DiagnosticError:
-            for monitor in done:
-                monitor.unwatch(extent)
-            raise
+                    undo.callback(monitor.unwatch, extent)
+            undo.pop_all()
         if self.auditor is not None:  # it expects reports from now on
             self.auditor.watch(extent, allowance)
 
     def _watch_all(self, extents: Sequence[Extent]) -> None:
         """Watch every range, or none."""
-        done: list[Extent] = []
-        try:
+        with ExitStack() as undo:
             for extent in extents:
                 self.watch(extent)
-                done.append(extent)
-        except DiagnosticError:
-            for extent in done:
-                self.unwatch(extent)
-            raise
+                undo.callback(self.unwatch, extent)
+            undo.pop_all()
 
     def unwatch(self, extent: Extent, allowance: Allowance | None = None) -> None:
         """Have it reported no more, unless others watch it too."""
