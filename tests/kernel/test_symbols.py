@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmunotify.kernel.symbols import Symbols
+from mmunotify.kernel.symbols import Symbols, kernel_symbols
 
 LINES = [
     "ffffffff81000000 T _text",
@@ -25,3 +25,9 @@ def test_hidden() -> None:
     symbols = Symbols(["0000000000000000 T _text"])
     assert not symbols
     assert symbols.name(0xFFFFFFFF81000140) == "?"
+
+
+def test_read_once() -> None:
+    """It takes a tenth of a second and 20 MB."""
+    assert kernel_symbols() is kernel_symbols()
+    assert kernel_symbols().name(0x1000) == "?"

@@ -15,7 +15,7 @@ import msgspec
 
 from mmunotify.kernel.closing import Closing
 from mmunotify.kernel.perf import PerfRings, Sample, stack_of
-from mmunotify.kernel.symbols import Symbols
+from mmunotify.kernel.symbols import kernel_symbols
 from mmunotify.kernel.tracefs import Tracefs, Tracepoint
 
 __all__ = ["Notification", "Notifications"]
@@ -79,7 +79,7 @@ class Notifications(Closing):
             if aging:
                 filters["kvm_test_age_hva"] = inside
         self._rings = PerfRings(tracepoints, filters, pages, prompt=prompt, chains=stacks)
-        self._symbols = Symbols() if stacks else None
+        self._symbols = kernel_symbols() if stacks else None
 
     @property
     def named(self) -> bool:

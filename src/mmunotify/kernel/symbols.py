@@ -5,11 +5,13 @@ Invariant: an address without a name is reported as such, never as the nearest o
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["Symbols"]
+__all__ = ["Symbols", "kernel_symbols"]
 
 
 class Symbols:
@@ -25,7 +27,7 @@ class Symbols:
                 # A part the compiler split off belongs to the function it was split from.
                 found.append((int(address, 16), name.split()[0].split(".")[0]))
         found.sort()
-        self._addresses = [address for address, _ in found]
+        self._addresses = array("Q", (address for address, _ in found))
         self._names = [name for _, name in found]
         self._known: dict[int, str] = {}
 
@@ -44,3 +46,17 @@ class Symbols:
     def stack(self, addresses: Iterable[int]) -> tuple[str, ...]:
         """The functions of a call chain, innermost first."""
         return tuple(self.name(address) for address in addresses)
+
+
+def kernel_symbols() -> Symbols:
+    """Return the names as they are now; they are read once for each set of loaded modules."""
+    try:
+        modules = Path("/proc/modules").read_text()
+    except FileNotFoundError:  # a kernel that loads none
+        modules = ""
+    return _symbols_with(tuple(line.split(None, 1)[0] for line in modules.splitlines()))
+
+
+@lru_cache(maxsize=1)
+def _symbols_with(modules: tuple[str, ...]) -> Symbols:  # noqa: ARG001  names depend on them
+    return Symbols()
