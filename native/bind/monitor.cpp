@@ -167,6 +167,10 @@ void add_space(nb::module_& module) {
         s.expect_no_more(monitor::Kind::unmap, {start, end});
         s.end({start, end});
       }, "start"_a, "end"_a, "Close that section.")
+      .def("begin_fork", [](Space& s) { s.expect(monitor::Kind::fork, monitor::everything); },
+           "The report of a fork by the caller is nothing new.")
+      .def("end_fork", [](Space& s) { s.expect_no_more(monitor::Kind::fork, monitor::everything); },
+           "That fork is over, or has failed.")
       .def("unmap", [](Space& s, std::uintptr_t start, std::uintptr_t end) {
         return unlocked([&] { return s.unmap({start, end}); });
       }, "start"_a, "end"_a)

@@ -24,6 +24,12 @@ class Space:
     def end_unmap(self, start: int, end: int) -> None:
         """Close that section."""
 
+    def begin_fork(self) -> None:
+        """The report of a fork by the caller is nothing new."""
+
+    def end_fork(self) -> None:
+        """That fork is over, or has failed."""
+
     def unmap(self, start: int, end: int) -> int: ...
 
     def discard(self, start: int, end: int, advice: int) -> int: ...

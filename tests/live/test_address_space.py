@@ -22,7 +22,9 @@ from tests.live.raw import PAGE, PRIVATE, Memory
 from mmunotify import AddressSpace, Driver, Event
 from mmunotify.errors import DiagnosticError
 from mmunotify.lang.page_range import PageRange
-from mmunotify.live import HookError, MemoryRange
+from mmunotify.live import HookError, MemoryRange, forks
+from mmunotify.live.monitors import Userfaultfd
+from mmunotify.live.scratch import Child
 
 
 class Recorder:
@@ -467,6 +469,29 @@ def test_a_hook_that_forks(timeout: float | None) -> None:
         assert told == ["start", "forked", "end"]
         space.discard(memory.span)
     assert told == ["start", "forked", "end"] * 2
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_forks_of_this_thread_and_of_others(fails: bool) -> None:
+    """Both are told, each once, also after a fork that has failed."""
+    recorder, memory, child = Recorder(), Memory(2, PRIVATE), Child()
+    with AddressSpace() as space:
+        [*_, monitor] = space.monitors
+        if not (isinstance(monitor, Userfaultfd) and monitor.hears_forks):
+            pytest.skip("userfaultfd reports forks with CAP_SYS_PTRACE only")
+        space.register(recorder, ranges=[memory.span])
+        if fails:  # what Python does around one
+            forks._before()
+            forks._in_parent()
+        else:
+            child.fork()
+            child.end()
+        assert recorder.words() == ["start", "end"]
+        child.fork(by_hand=True)
+        child.end()
+        recorder.wait_for(4)
+        space.poll()
+        assert recorder.words() == ["start", "end"] * 2
 
 
 def test_registering_in_a_handler() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from tests.live.raw import PAGE, SHARED, Memory, libc, raw
 
-from mmunotify import AddressSpace, RegistrationCache
+from mmunotify import AddressSpace, RegistrationCache, _monitor
 from mmunotify.errors import DiagnosticError
 from mmunotify.live import AliasDevice, Need
 from mmunotify.live.mapping import mappings_in
@@ -132,6 +132,28 @@ def test_in_use_dies_with_its_last_user(mm: AddressSpace) -> None:
     assert not device.lengths
     with pytest.raises(DiagnosticError, match="E416 this registration has no users"):
         two.release()
+
+
+def test_busy_all_the_time(mm: AddressSpace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lookup waits for the unmaps of others, as many as there are."""
+
+    class Busy(_monitor.Table):
+        """A table that says so for a while."""
+
+        left = 100
+
+        def hit_range(self, start: int, end: int) -> int:
+            self.left -= 1
+            return _monitor.BUSY if self.left > 0 else super().hit_range(start, end)
+
+    with make(mm) as cache:
+        memory = Memory()
+        memory.write(b"new")
+        busy = Busy(mm.space, 8)
+        monkeypatch.setattr(cache, "table", busy)
+        assert read(cache, memory) == b"new"
+        assert busy.left == 0
+        assert cache.statistics().misses == 1
 
 
 def test_capacity(mm: AddressSpace) -> None:

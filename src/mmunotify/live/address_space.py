@@ -83,7 +83,6 @@ class AddressSpace:
         self._guards: dict[int, tuple[Any, Guard]] = {}
         self._dispatcher: Dispatcher | None = None
         self._draining = threading.Lock()
-        self._own_forks = 0
         self._inside = ThreadTable(_Inside)
         self._lapsed: weakref.WeakSet[Any] = weakref.WeakSet()  # told of what lapses: caches
         self._closed = False
@@ -332,7 +331,8 @@ class AddressSpace:
 
     def forking(self, until: ExitStack) -> None:
         """Open a section over everything for the time of a fork, unless a hook forks."""
-        self._own_forks += 1
+        self._space.begin_fork()
+        until.callback(self._space.end_fork)
         if self.alive and not self._is_inside():
             self._fork_section(until)
 
@@ -412,9 +412,7 @@ class AddressSpace:
                 pass
 
     def _foreign_fork(self) -> None:
-        if self._own_forks:
-            self._own_forks -= 1
-        elif not self._closed:
+        if not self._closed:
             with ExitStack() as until:
                 self._fork_section(until)
 

@@ -128,8 +128,8 @@ class RegistrationCache(_monitor.Lookup):
         extent = extent_of(memory)
         self._require_alive()  # before the lock, which a child's parent may have held at the fork
         with self._lock:
-            counted = False
-            for attempt in range(_ATTEMPTS + 1):
+            attempts = 0
+            while True:
                 self._require_alive()
                 slot = self.table.hit_range(extent.address, extent.end)
                 if slot >= 0:
@@ -137,22 +137,19 @@ class RegistrationCache(_monitor.Lookup):
                     if self._unchanged(found):
                         return found
                     self._give_up(found)
-                    continue
-                if slot == _monitor.BUSY:
+                elif slot == _monitor.BUSY:
                     self.mm.space.settle()
                 elif slot == _monitor.BLIND:
                     raise DiagnosticError(refusals.dead_monitor())
                 else:
-                    if not counted:
-                        counted = True
-                        self._misses += 1
+                    self._misses += attempts == 0
+                    attempts += 1
                     self._reap()
-                    made = self._register(pages_of(extent), keep=attempt < _ATTEMPTS)
+                    # If somebody is at work on the memory each time, what was registered last is as
+                    # good as anything, but must not be kept.
+                    made = self._register(pages_of(extent), keep=attempts <= _ATTEMPTS)
                     if made is not None:
                         return made
-        # Each time somebody else was at work on the memory: what was registered last is as good as
-        # anything, but must not be kept. `keep` false has returned it.
-        raise AssertionError("unreachable: the last attempt always returns")
 
     def _unchanged(self, found: Registration) -> bool:
         """Ask the monitors that report nothing whether its pages are as they were."""
