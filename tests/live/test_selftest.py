@@ -153,7 +153,6 @@ def test_a_lying_monitor_is_caught(
     monitor: type[Userfaultfd], lies: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Operation by operation, in every way."""
-    monkeypatch.setattr(selftest, "_PATIENCE", 0.05)  # a deaf one never tells of the marker
     probes = {"userfaultfd": lambda: Reported(monitor())}
     ways = ways_of("munmap", "madv_free", "mprotect", "cow")
     found = list(certify([Kind.ANONYMOUS], ways=ways, probes=probes))

@@ -21,7 +21,6 @@ from typing import Protocol
 
 from mmunotify import _monitor
 from mmunotify.errors import DiagnosticError
-from mmunotify.kernel.system_call import Syscall
 from mmunotify.live.ending import answer_of, told_of_end
 from mmunotify.live.guarantee import Guarantee
 from mmunotify.live.memory import Extent, MemoryRange
@@ -34,7 +33,6 @@ from mmunotify.live.ways import HARMLESS, SETTINGS, WAYS, Way, perform
 __all__ = ["PROBES", "Finding", "Probe", "Reported", "State", "Stopping", "certify"]
 
 _RETRIES = 2  # of what could not be done
-_PATIENCE = 1.0  # seconds to wait for the report of a marker
 
 
 class State(Enum):
@@ -236,39 +234,19 @@ class Reported:
 
     def measure(self, way: Way, memory: Scratch) -> Guarantee:
         """Do it, and look the memory up."""
-        if self.best < Guarantee.ORDERED:
-            with self._markers() as markers:
-                self._catch_up(markers)  # what it still has to tell of before must not count
-        # The markers are there before: where the memory was nothing may be mapped, and unmapped.
-        with self._markers() as markers, self._kept(memory.target):
+        self._catch_up()  # what it still has to tell of before must not count
+        with self._kept(memory.target):
             _perform_watched(way, memory, self.monitor.unwatch)
             if not self._hit(memory.target):
                 return self.best
-            self._catch_up(markers, until=lambda: not self._hit(memory.target))
+            self._catch_up()
             return Guarantee.NONE if self._hit(memory.target) else Guarantee.OBSERVED
 
-    @contextlib.contextmanager
-    def _markers(self) -> Iterator[tuple[Scratch, ...]]:
-        """Have memory that is watched, to be unmapped.
-
-        What is reported of a marker comes after what was to be reported before. There is a second
-        one, since the first may come while the rings of several CPUs are read.
-        """
-        with contextlib.ExitStack() as stack:
-            found = tuple(stack.enter_context(scratch(Kind.ANONYMOUS)) for _ in range(2))
-            for marker in found:
-                stack.enter_context(self._kept(marker.target))
-            yield found
-
-    def _catch_up(
-        self, markers: Iterable[Scratch], until: Callable[[], bool] = lambda: False
-    ) -> None:
-        """Wait until everything is reported that was to be, or `until` is true."""
-        for marker in markers:
-            marker.call(Syscall.MUNMAP)
-            deadline = time.monotonic() + _PATIENCE
-            while self._hit(marker.target) and time.monotonic() < deadline and not until():
-                time.sleep(0.002)
+    def _catch_up(self) -> None:
+        """Wait until everything is reported that was to be."""
+        if isinstance(self.monitor, Kvm):
+            self.monitor.catch_up()
+        self.space.settle()
 
     @contextlib.contextmanager
     def _kept(self, extent: Extent) -> Iterator[None]:

@@ -110,7 +110,7 @@ class Kvm:
     def stop(self) -> None:
         """Judge what there is, and destroy the VM."""
         if self._thread is not None:
-            self._catch_up()
+            self.catch_up()
             self._stopping.set()
             self._thread.join(10)
             self._thread = None
@@ -132,9 +132,17 @@ class Kvm:
         """
         if self._notifications is None or not self._notifications.named:
             raise DiagnosticError(refusals.nameless(self._stacks))
-        self._catch_up()
+        self.catch_up()
         with self._looking:
             return self._ledger.audit(self._lost)
+
+    def catch_up(self) -> None:
+        """Look until everything is judged that has happened by now."""
+        now = time.monotonic_ns()
+        self._look()
+        while self._judged < now:
+            time.sleep(min(self.period, 0.001))
+            self._look()
 
     def begin(self, start: int, end: int) -> None:
         """From now on subscribers have been told of a range."""
@@ -149,14 +157,6 @@ class Kvm:
         while not self._stopping.is_set():
             # A wake-up for each event costs the program ten times the event; it looks by the clock.
             self._notifications.wait(self.period)
-            self._look()
-
-    def _catch_up(self) -> None:
-        """Look until everything is judged that has happened by now."""
-        now = time.monotonic_ns()
-        self._look()
-        while self._judged < now:
-            time.sleep(min(self.period, 0.001))
             self._look()
 
     def _look(self) -> None:
