@@ -336,6 +336,20 @@ def test_a_hole_through_another_mapping(mm: AddressSpace) -> None:
     os.close(fd)
 
 
+def test_the_same_hole_twice() -> None:
+    """The second may be a part of the first call; caches forget it each time."""
+    everything = [operation.name for operation in OPERATIONS]
+    with space("kvm") as mm, RegistrationCache(mm, Anything(), allow_uncovered=everything) as cache:
+        memory = Memory(4, SHARED)
+        for _ in range(3):
+            memory.fill()
+            with cache.get(memory.span) as registration:
+                assert registration.valid(memory.span)
+                memory.advise(9)  # MADV_REMOVE
+                mm.audit()
+                assert not registration.valid(memory.span)
+
+
 def test_a_fork_is_told(mm: AddressSpace) -> None:
     """By os.fork or by hand; the copy that a write makes afterwards is nobody's promise."""
     memory = Memory(4, PRIVATE)

@@ -216,9 +216,12 @@ class Ledger:
             self._unjudged += 1
             self._untold(one.start, one.end)
             return
-        if self._is_told(one, origin, rng) or _is_again(one, origin, before):
+        told = self._is_told(one, origin, rng)
+        if told or _is_again(one, origin, before):
             self._told[origin.operation] += 1
             self._promised.setdefault(origin.operation, self._promises(origin)[0])
+            if not told:  # a cache must not rely on that it is the same once more
+                self._untold(one.start, one.end)
             return
         if (one.tid, one.time) in self._shared:
             origin = Origin("punch_hole", foreign=True)  # of which nothing is promised
