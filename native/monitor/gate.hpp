@@ -4,11 +4,12 @@
 // A lookup that passes the gate sees every operation that had begun to change the page table
 // before. Three things are asked, in this order:
 //
-//  - Has an operation begun whose event is unread (`mmap_changing`)? The kernel counts an unmap or
-//    a move from before its first change of the page table until its thread has been woken by the
-//    read of its event. Its addresses can be mapped again by another thread in between, so the
-//    table alone would answer with the old registration. An ioctl that is refused with -EAGAIN
-//    while the count is not 0, and with -EINVAL otherwise, tells.
+//  - Has an operation begun whose event is unread (`mmap_changing`)? The kernel counts an unmap
+//    from before its first change of the page table, and a move from before it gives `mmap_lock`
+//    back, until its thread has been woken by the read of its event. Its addresses can be mapped
+//    again by another thread in between, so the table alone would answer with the old
+//    registration. An ioctl that is refused with -EAGAIN while the count is not 0, and with
+//    -EINVAL otherwise, tells.
 //  - Is the monitor at work on an event? It sets `working` before it reads, since the read lets the
 //    operation run on, and clears it when the tables are up to date.
 //  - Is it alive? Without a monitor, nothing is believed.

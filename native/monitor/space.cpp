@@ -25,6 +25,10 @@ class Section {
 
 void* pointer(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
 
+std::uintptr_t page_of(const void* object) {
+  return reinterpret_cast<std::uintptr_t>(object) & ~(page_size - 1);
+}
+
 long answer(int result) { return result == 0 ? 0 : -errno; }
 
 }  // namespace
@@ -90,8 +94,14 @@ void Space::die() {
 
 // In this order: an event that the kernel does not count as unread any more has been read, and was
 // read after `working` had been set. The kernel is asked whether or not lookups do (`probes`).
+//
+// It counts a move only when the pages have moved (`mremap_userfaultfd_prep` after
+// `move_page_tables`), and so after notifiers have been told, but before it gives `mmap_lock` back.
+// `mincore` takes that for a moment.
 bool Space::settled() const {
   const int uffd = gate.fd.load(std::memory_order_acquire);
+  unsigned char present = 0;
+  if (uffd >= 0) mincore(pointer(page_of(this)), 1, &present);
   if (uffd >= 0 && changing(uffd) == Changing::yes) return false;
   return gate.working.load(std::memory_order_seq_cst) == 0;
 }
