@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,22 @@ def test_everything_is_given_back(vm: Vm) -> None:
     assert any("kvm" in name for name in descriptors())
     vm.close()
     assert not any("kvm" in name for name in descriptors())
+
+
+@pytest.mark.usefixtures("vm")
+def test_created_in_spite_of_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KVM gives up where a signal is pending."""
+    interrupted = [InterruptedError()] * 3
+    real = fcntl.ioctl
+
+    def ioctl(*words: Any) -> Any:
+        if interrupted:
+            raise interrupted.pop()
+        return real(*words)
+
+    monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    Vm().close()
+    assert not interrupted
 
 
 def test_statistics(vm: Vm) -> None:

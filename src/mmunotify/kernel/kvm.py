@@ -59,7 +59,7 @@ class Vm(Closing):
     def __init__(self) -> None:
         self._kvm = _open_kvm()
         try:
-            self.fd = fcntl.ioctl(self._kvm, _CREATE_VM, 0)
+            self.fd = _create_vm(self._kvm)
         except OSError as error:
             os.close(self._kvm)
             raise _cannot(f"KVM cannot create a VM: {error.strerror}") from None
@@ -212,6 +212,15 @@ class Statistics(Closing):
 
     def _read(self, size: int, offset: int) -> bytes:
         return os.pread(self.fd, size, offset)
+
+
+def _create_vm(kvm: int) -> int:
+    """Create a VM, however often a signal comes in between (`mm_take_all_locks` gives up then)."""
+    while True:
+        try:
+            return fcntl.ioctl(kvm, _CREATE_VM, 0)
+        except InterruptedError:
+            continue
 
 
 def _open_kvm() -> int:
