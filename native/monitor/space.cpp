@@ -100,9 +100,11 @@ void Space::die() {
 // `mincore` takes that for a moment.
 bool Space::settled() const {
   const int uffd = gate.fd.load(std::memory_order_acquire);
-  unsigned char present = 0;
-  if (uffd >= 0) mincore(pointer(page_of(this)), 1, &present);
-  if (uffd >= 0 && changing(uffd) == Changing::yes) return false;
+  if (uffd >= 0) {
+    unsigned char present = 0;
+    mincore(pointer(page_of(this)), 1, &present);
+    if (changing(uffd) == Changing::yes) return false;
+  }
   return gate.working.load(std::memory_order_seq_cst) == 0;
 }
 
